@@ -1,0 +1,2 @@
+//! The program `lookhear`: arguments in, exit code out.
+fn main() {}
