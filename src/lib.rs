@@ -1,1 +1,13 @@
-//! lookhear
+//! lookhear sees and hears on the device itself.
+//!
+//! The way of the data:
+//! ```text
+//!  camera ─Frame─▶ latest ─▶ detector ─Detections─▶ ┐
+//!         └Frame─▶ latest ─▶ preview ◀──── scene ───┤  hub ─▶ event log · recording
+//!  microphone ─samples─▶ ring ─▶ listener ─Keyword─▶┘
+//! ```
+//! `ARCHITECTURE.md` walks it with a frame and with a word.
+
+pub mod findings;
+pub mod flow;
+pub mod media;

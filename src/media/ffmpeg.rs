@@ -1,0 +1,160 @@
+//! The program `ffmpeg` as a child process: it reads and writes the video and sound files that lookhear does not.
+
+use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Why `ffmpeg` did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum FfmpegError {
+    /// There is no such program.
+    #[error("Cannot {task}: the program {program} is not installed; install it with `sudo apt install ffmpeg`.")]
+    NotInstalled {
+        /// What it was wanted for: "read street.mp4".
+        task: String,
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
+    },
+    /// The system did not start it, or broke the connection.
+    #[error("Cannot {task}: ffmpeg could not be run: {source}.")]
+    System {
+        /// What it was wanted for.
+        task: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It ran and failed.
+    #[error("Cannot {task}: ffmpeg says: {message}.")]
+    Failed {
+        /// What it was wanted for.
+        task: String,
+        /// The last thing it wrote to its standard error.
+        message: String,
+    },
+}
+
+/// A running `ffmpeg`; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct FfmpegProcess {
+    task: String,
+    child: Child,
+    complaints: Option<JoinHandle<()>>,
+    last_complaint: Arc<Mutex<String>>,
+}
+
+impl FfmpegProcess {
+    /// Starts `ffmpeg` with `arguments` in order to do `task` ("read street.mp4").
+    ///
+    /// Its standard input and output are pipes where asked for, its standard error is kept for the error message. It
+    /// never asks questions and is quiet but for errors.
+    ///
+    /// # Errors
+    /// [`FfmpegError::NotInstalled`] and [`FfmpegError::System`].
+    pub fn spawn<S: AsRef<OsStr>>(
+        task: &str,
+        arguments: impl IntoIterator<Item = S>,
+        stdin: Stdio,
+        stdout: Stdio,
+    ) -> Result<Self, FfmpegError> {
+        let mut child = Command::new("ffmpeg")
+            .args(["-nostdin", "-hide_banner", "-loglevel", "error"])
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|source| Self::not_started(task, "ffmpeg", source))?;
+        let last_complaint = Arc::new(Mutex::new(String::new()));
+        let complaints = child.stderr.take().map(|stderr| {
+            let last = Arc::clone(&last_complaint);
+            // A full pipe would stop ffmpeg, so somebody has to read it.
+            std::thread::spawn(move || {
+                for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                    let line = String::from_utf8_lossy(&line).trim().to_owned();
+                    tracing::debug!(target: "ffmpeg", "{line}");
+                    if !line.is_empty() {
+                        *last.lock().unwrap_or_else(PoisonError::into_inner) = line;
+                    }
+                }
+            })
+        });
+        Ok(Self { task: task.to_owned(), child, complaints, last_complaint })
+    }
+
+    /// Runs `ffprobe` with `arguments` and returns what it wrote.
+    ///
+    /// # Errors
+    /// All of [`FfmpegError`].
+    pub fn probe<S: AsRef<OsStr>>(task: &str, arguments: impl IntoIterator<Item = S>) -> Result<String, FfmpegError> {
+        let output = Command::new("ffprobe")
+            .args(["-hide_banner", "-loglevel", "error"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| Self::not_started(task, "ffprobe", source))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let text = String::from_utf8_lossy(&output.stderr);
+        let message = text.lines().last().unwrap_or("it failed").trim().trim_end_matches('.').to_owned();
+        Err(FfmpegError::Failed { task: task.to_owned(), message })
+    }
+
+    fn not_started(task: &str, program: &'static str, source: io::Error) -> FfmpegError {
+        let task = task.to_owned();
+        match source.kind() {
+            ErrorKind::NotFound => FfmpegError::NotInstalled { task, program },
+            _ => FfmpegError::System { task, source },
+        }
+    }
+
+    /// The pipe that carries its output; once.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// The pipe to its input; once.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// Waits for its end, no longer than `patience` (it is killed then), and tells how it went. Drop the pipes first.
+    ///
+    /// # Errors
+    /// [`FfmpegError::Failed`] with what it complained of, [`FfmpegError::System`].
+    pub fn finish(mut self, patience: Duration) -> Result<(), FfmpegError> {
+        let deadline = Instant::now() + patience;
+        let status = loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                Ok(None) => {
+                    let message = format!("it did not end within {} s", patience.as_secs());
+                    return Err(FfmpegError::Failed { task: self.task.clone(), message });
+                }
+                Err(source) => return Err(FfmpegError::System { task: self.task.clone(), source }),
+            }
+        };
+        if let Some(complaints) = self.complaints.take() {
+            // Ends with the pipe, and the pipe ended with the process.
+            let _ = complaints.join();
+        }
+        if status.success() {
+            return Ok(());
+        }
+        let last = self.last_complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let message = if last.is_empty() { status.to_string() } else { last.trim_end_matches('.').to_owned() };
+        Err(FfmpegError::Failed { task: self.task.clone(), message })
+    }
+}
+
+impl Drop for FfmpegProcess {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,17 @@
+//! What goes in: frames, samples, and their times.
+
+mod ffmpeg;
+mod frame;
+mod patient;
+mod pixel_format;
+mod pool;
+mod samples;
+mod time;
+
+pub use ffmpeg::{FfmpegError, FfmpegProcess};
+pub use frame::{Frame, FrameBuffer, FrameError, FramePool, Geometry, LARGEST_SIDE, RgbView};
+pub use patient::PatientReader;
+pub use pixel_format::{PixelFormat, PixelFormatError, rgb_from};
+pub use pool::{Pool, Pooled};
+pub use samples::{Levels, SAMPLE_RATE_HZ, mono_from};
+pub use time::{MediaTime, WallTime};
