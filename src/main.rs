@@ -1,2 +1,7 @@
 //! The program `lookhear`: arguments in, exit code out.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lookhear::cli::main(std::env::args_os())
+}

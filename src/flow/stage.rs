@@ -24,6 +24,15 @@ pub trait Stage: Send {
     fn run(&mut self, stop: &Stop) -> Result<(), StageError>;
 }
 
+impl Stage for Box<dyn Stage> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+    fn run(&mut self, stop: &Stop) -> Result<(), StageError> {
+        (**self).run(stop)
+    }
+}
+
 /// Why a stage cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {

@@ -1,0 +1,149 @@
+//! `lookhear run`: watches and listens.
+//!
+//! ```text
+//! $ lookhear run --camera street.mp4 --microphone commands.wav --preview none --no-pace
+//! 0.0 s  sees   person 3
+//! 2.1 s  hears  yes (0.98)
+//! …
+//! ```
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+
+use crate::config::{Config, Layers};
+use crate::flow::{EdgeCounts, Stop};
+use crate::output::PreviewMode;
+use crate::pipeline::{Pipeline, Summary};
+
+/// The arguments of `lookhear run`; each has its key in the configuration file.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// The configuration file [default: lookhear.toml here, in ~/.config/lookhear or in /etc/lookhear]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// auto, none, a device, a video file, a stream's URL, a picture, a folder of pictures, or - (standard input)
+    #[arg(long, value_name = "SRC")]
+    camera: Option<String>,
+    /// auto, none, a device, a WAV or video file, or - (raw PCM on standard input)
+    #[arg(long, value_name = "SRC")]
+    microphone: Option<String>,
+    /// The bundle of the object detector, or none
+    #[arg(long, value_name = "BUNDLE")]
+    objects: Option<String>,
+    /// The bundle of the keyword spotter, or none
+    #[arg(long, value_name = "BUNDLE")]
+    keywords: Option<String>,
+    /// Only these labels
+    #[arg(long, value_name = "L,…", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// The least score of an object, 0…1 [default: the bundle's]
+    #[arg(long, value_name = "X")]
+    threshold: Option<f64>,
+    /// Whether a window shows the picture
+    #[arg(long, value_name = "MODE")]
+    preview: Option<PreviewMode>,
+    /// Writes an event log (JSON Lines) to FILE, or to standard output
+    #[arg(long, value_name = "FILE|-")]
+    events: Option<String>,
+    /// Records the picture with boxes and commands: a video, or PNGs into a folder
+    #[arg(long, value_name = "FILE")]
+    annotate: Option<PathBuf>,
+    /// Takes files as fast as possible, and every frame of them
+    #[arg(long)]
+    no_pace: bool,
+    /// Prints once a second what was delivered, used, skipped and lost
+    #[arg(long)]
+    stats: bool,
+}
+
+/// How long everybody has to stop. A large model's inference on a slow machine is the longest thing to wait for.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Between two tables of `--stats`.
+const STATS_PERIOD: Duration = Duration::from_secs(1);
+
+/// Runs the command.
+///
+/// # Errors
+/// What is wrong with the configuration, or kept a part of the pipeline from working.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let config = args.decide()?;
+    let stop = Stop::new();
+    stop_on_signals(&stop).context("Cannot listen to signals")?;
+    let pipeline = Pipeline::build(&config, &stop)?;
+    let stats = config.run.stats.then(|| {
+        let (ledger, life) = (pipeline.ledger().clone(), stop.for_stage());
+        std::thread::spawn(move || {
+            while life.sleep(STATS_PERIOD) {
+                eprint!("{}", table(&ledger.summary()));
+            }
+        })
+    });
+    let Summary { failures, ledger } = pipeline.run(STOP_DEADLINE)?;
+    stop.request();
+    if let Some(thread) = stats {
+        // It only prints, and has been asked to stop.
+        let _ = thread.join();
+        eprint!("{}", table(&ledger));
+    }
+    match failures.as_slice() {
+        [] => Ok(()),
+        [(_, reason)] => bail!("{reason}"),
+        several => {
+            let reasons: Vec<String> = several.iter().map(|(part, reason)| format!("{part}: {reason}")).collect();
+            bail!("Several parts failed: {}", reasons.join(" · "))
+        }
+    }
+}
+
+impl Args {
+    fn decide(self) -> anyhow::Result<Config> {
+        let mut layers = Layers::new(self.config.as_deref())?;
+        layers.flag("--camera", "camera.source", self.camera)?;
+        layers.flag("--microphone", "microphone.source", self.microphone)?;
+        layers.flag("--objects", "objects.bundle", self.objects)?;
+        layers.flag("--keywords", "keywords.bundle", self.keywords)?;
+        layers.flag("--labels", "objects.labels", (!self.labels.is_empty()).then_some(self.labels))?;
+        layers.flag("--threshold", "objects.threshold", self.threshold)?;
+        let mode = self.preview.and_then(|mode| mode.to_possible_value().map(|value| value.get_name().to_owned()));
+        layers.flag("--preview", "preview.mode", mode)?;
+        layers.flag("--events", "events.file", self.events)?;
+        layers.flag("--annotate", "recording.file", self.annotate.map(|path| path.to_string_lossy().into_owned()))?;
+        layers.flag("--no-pace", "run.pace", self.no_pace.then(|| "complete".to_owned()))?;
+        layers.flag("--stats", "run.stats", self.stats.then_some(true))?;
+        Ok(layers.decide()?.config)
+    }
+}
+
+/// The first interrupt asks everybody to stop; the second ends the program at once, with 130.
+fn stop_on_signals(stop: &Stop) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let stop = stop.clone();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            if stop.is_requested() {
+                std::process::exit(130);
+            }
+            if std::io::stderr().is_terminal() {
+                eprintln!("Stopping; interrupt again to end at once.");
+            }
+            stop.request();
+        }
+    })?;
+    Ok(())
+}
+
+/// The ledger as a table, one row an edge.
+fn table(edges: &[EdgeCounts]) -> String {
+    let width = edges.iter().map(|edge| edge.edge.chars().count()).max().unwrap_or(0);
+    let mut table = format!("{:width$}  {:>9} {:>9} {:>9} {:>9}\n", "edge", "delivered", "used", "skipped", "lost");
+    for EdgeCounts { edge, counts } in edges {
+        let (delivered, used, skipped, lost) = (counts.delivered, counts.used, counts.skipped, counts.lost);
+        table.push_str(&format!("{edge:width$}  {delivered:>9} {used:>9} {skipped:>9} {lost:>9}\n"));
+    }
+    table
+}
