@@ -151,14 +151,14 @@ def detect(arguments):
         detector = Detector(arguments.model, kernels)
         report[kernels] = {
             Path(path).name: [
-                {"label": detector.labels[label], "score": round(score, 6), "box": [round(value, 6) for value in box]}
+                {"label": detector.labels[label], "score": round(score, 6), "box": dict(zip("xywh", (round(value, 6) for value in box)))}
                 for score, label, box in detector.detect(Image.open(path), arguments.threshold)
             ]
             for path in arguments.images
         }
     text = json.dumps(report, indent=1)
     # One detection a line, so that a change of the golden numbers can be read.
-    print(re.sub(r"\{\s+(\"label[^}]*?)\s+\}", lambda m: "{ " + re.sub(r"\s+", " ", m[1]) + " }", text))
+    print(re.sub(r"\{\s+\"label.*?\}\s+\}", lambda match: " ".join(match[0].split()), text, flags=re.DOTALL))
 
 
 def evaluate(arguments):
