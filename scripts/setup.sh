@@ -105,7 +105,7 @@ install_packages() {
     package=${package// /} program=${program// /}
     [[ -n $package ]] || continue
     if ! grep -qx "installed $package" <<<"$installed" && ! command -v "$program" >/dev/null; then
-      echo "missing: $package ($(sed 's/^ *//' <<<"$why"))"
+      echo "missing: $package (${why# })"
       missing+=("$package")
     fi
   done <<<"$table"
