@@ -20,6 +20,7 @@ scripts/setup.sh
 cargo build --release --locked
 
 out=target/demo
+rm -rf "$out"
 mkdir -p "$out"
 lookhear_run=(cargo run --quiet --release --locked -- run
   --camera assets/demo/street.mp4 --microphone assets/demo/commands.wav
@@ -33,7 +34,8 @@ else
   echo "No display is used: writing $out/annotated.mp4 instead of opening the window."
   "${lookhear_run[@]}" --preview none --no-pace --annotate "$out/annotated.mp4"
   # The picture is the moment with the most persons and cars in it.
-  ffmpeg -v error -y -ss "$(scripts/demo_report.py --fullest-moment "$out/events.jsonl")" -i "$out/annotated.mp4" -frames:v 1 "$out/frame.png"
+  moment=$(scripts/demo_report.py --fullest-moment "$out/events.jsonl")
+  ffmpeg -v error -y -ss "$moment" -i "$out/annotated.mp4" -frames:v 1 "$out/frame.png"
   scripts/demo_report.py --check "$out/events.jsonl"
   echo "Look at $PWD/$out/annotated.mp4 and $PWD/$out/frame.png; every event is in $PWD/$out/events.jsonl."
 fi
