@@ -1,0 +1,111 @@
+"""What happens to a clip between the cache and the network, in training only."""
+
+import numpy as np
+
+from corpus import Pieces
+from features import CLIP_SAMPLES, RATE_HZ
+
+SPEED_SHARE, SPEED_RANGE = 0.5, (0.88, 1.14)
+# A streaming window rarely has the word in its middle: most clips move as in Google's recipe, some twice as far.
+SHIFT_MS, WIDE_SHIFT_MS, WIDE_SHIFT_SHARE = 100, 200, 0.3
+NOISE_SHARE, NOISE_SNR_DB = 0.8, (-2.0, 30.0)
+BABBLE_SHARE, BABBLE_SNR_DB = 0.1, (5.0, 25.0)
+# Quiet microphones and distant speakers; 0 dB leaves the clip as recorded.
+GAIN_SHARE, GAIN_DB = 0.7, (-30.0, 0.0)
+# The hiss of the microphone itself, relative to full scale: no live window is digitally silent.
+HISS_SHARE, HISS_DB = 0.7, (-90.0, -55.0)
+TIME_MASKS, TIME_MASK_FRAMES, BAND_MASKS, BAND_MASK_BANDS = 2, 10, 2, 5
+COLOURED_SECONDS = 60
+
+
+def amplitude(decibel):
+    return 10.0 ** (decibel / 20.0)
+
+
+def level(samples):
+    """Root mean square."""
+    return np.sqrt(np.mean(np.square(samples)) + 1e-12)
+
+
+def coloured_noise(rng):
+    """16-bit stationary noise whose spectrum falls by a random slope, from white to steeper than brown: fans, roads, rooms."""
+    count = COLOURED_SECONDS * RATE_HZ
+    hertz = np.maximum(np.fft.rfftfreq(count, 1.0 / RATE_HZ), 20.0)
+    spectrum = np.fft.rfft(rng.standard_normal(count)) * hertz ** -rng.uniform(0.0, 1.3)
+    noise = np.fft.irfft(spectrum, count)
+    return (noise * (8000.0 / np.abs(noise).max())).astype(np.int16)
+
+
+class Augmenter:
+    """Draws from one corpus and one random generator; the same generator state gives the same clip."""
+
+    def __init__(self, corpus, rng):
+        self.rng = rng
+        self.spoken = corpus.spoken
+        self.noise = Pieces(corpus.noise.arrays + [coloured_noise(rng) for _ in range(4)])
+
+    def happens(self, share):
+        return self.rng.random() < share
+
+    def silence(self):
+        """A second without speech: zeros in one of four cases, else noise at a random volume; hiss may lie on both."""
+        if self.happens(0.25):
+            return self._hiss(np.zeros(CLIP_SAMPLES, np.float32))
+        volume = amplitude(self.rng.uniform(-50.0, 0.0))
+        return self._hiss(self.noise.second(self.rng) * np.float32(volume))
+
+    def speech(self, clip):
+        """A spoken second at another speed, place, loudness, and in another room."""
+        if self.happens(SPEED_SHARE):
+            clip = self._speed(clip)
+        clip = self._shift(clip)
+        loudness = level(clip)
+        if self.happens(NOISE_SHARE):
+            clip = clip + self._interference(self.noise, loudness, NOISE_SNR_DB)
+        if self.spoken and self.happens(BABBLE_SHARE):
+            clip = clip + self._interference(self.spoken, loudness, BABBLE_SNR_DB)
+        if self.happens(GAIN_SHARE):
+            clip = clip * np.float32(amplitude(self.rng.uniform(*GAIN_DB)))
+        return np.clip(self._hiss(clip), -1.0, 1.0)
+
+    def mask(self, log_mel):
+        """SpecAugment: blots out short stretches of time and narrow bands with the clip's mean."""
+        frames, bands = log_mel.shape
+        blank = log_mel.mean()
+        for _ in range(self.rng.integers(0, TIME_MASKS + 1)):
+            width = self.rng.integers(0, TIME_MASK_FRAMES + 1)
+            start = self.rng.integers(0, frames - width + 1)
+            log_mel[start : start + width] = blank
+        for _ in range(self.rng.integers(0, BAND_MASKS + 1)):
+            width = self.rng.integers(0, BAND_MASK_BANDS + 1)
+            start = self.rng.integers(0, bands - width + 1)
+            log_mel[:, start : start + width] = blank
+        return log_mel
+
+    def _speed(self, clip):
+        """Plays the clip faster or slower about its middle, as a tape would: pitch and formants move along."""
+        middle = CLIP_SAMPLES / 2.0
+        places = (np.arange(CLIP_SAMPLES) - middle) * self.rng.uniform(*SPEED_RANGE) + middle
+        return np.interp(places, np.arange(CLIP_SAMPLES), clip, left=0.0, right=0.0).astype(np.float32)
+
+    def _shift(self, clip):
+        reach_ms = WIDE_SHIFT_MS if self.happens(WIDE_SHIFT_SHARE) else SHIFT_MS
+        reach = reach_ms * RATE_HZ // 1000
+        by = int(self.rng.integers(-reach, reach + 1))
+        shifted = np.zeros_like(clip)
+        if by >= 0:
+            shifted[by:] = clip[: CLIP_SAMPLES - by]
+        else:
+            shifted[:by] = clip[-by:]
+        return shifted
+
+    def _interference(self, pieces, loudness, snr_db):
+        sound = pieces.second(self.rng)
+        wanted = loudness / amplitude(self.rng.uniform(*snr_db))
+        return sound * np.float32(wanted / level(sound))
+
+    def _hiss(self, clip):
+        if not self.happens(HISS_SHARE):
+            return clip
+        hiss = self.rng.standard_normal(CLIP_SAMPLES, np.float32)
+        return clip + hiss * np.float32(amplitude(self.rng.uniform(*HISS_DB)))

@@ -1,0 +1,81 @@
+"""Writes the bundle that the program loads: `model.tflite`, `dict.txt`, `tflite_metadata.json`.
+
+int8 ships unless it costs more than 0.3 points of validation accuracy against float. The threshold is the one that
+`stream.py` finds. What was measured goes to `report.md` in the run folder, from which the model card quotes.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+
+import evaluate
+import network
+import stream
+from corpus import validation_clips
+from features import front_end
+from labels import LABELS
+from spotter import Spotter
+
+INT8_MAY_COST = 0.003
+LICENCE = "Apache-2.0 OR MIT; trained on CC BY 4.0 recordings, attributed in MODEL_CARD.md"
+
+
+def bundle(cache, run, into):
+    """Measures both exports of `run` and writes the better choice as a bundle into the folder `into`."""
+    samples, labels = validation_clips(cache)
+    windows = evaluate.features_of(samples)
+    measured = {
+        form: evaluate.summary(evaluate.confusion_of(Spotter(run / f"{form}.tflite").scores(windows), labels))
+        for form in ("float", "int8")
+    }
+    chosen = "int8" if measured["float"]["accuracy"] - measured["int8"]["accuracy"] <= INT8_MAY_COST else "float"
+    model = run / f"{chosen}.tflite"
+    rows, stretches = stream.sweep(cache, model)
+    threshold, tally, by_word, quiet = stream.choose(rows)
+
+    spotter = Spotter(model)
+    metadata = {
+        "inferenceType": "FLOAT",
+        "inputTensor": spotter.input["name"],
+        "inputShape": [int(size) for size in spotter.input["shape"]],
+        "outputTensor": spotter.output["name"],
+        "lookhear": {
+            "task": "keywords",
+            "front_end": front_end(),
+            "decision": {"step_ms": stream.STEP_MS, "smoothing": stream.SMOOTHING, "threshold": threshold},
+            "licence": LICENCE,
+            "accuracy": {
+                "set": "Speech Commands, official validation speakers, and silence cut from held-back noise",
+                "form": chosen,
+                **measured[chosen],
+                "float_accuracy": measured["float"]["accuracy"],
+                "int8_accuracy": measured["int8"]["accuracy"],
+            },
+        },
+    }
+    into.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(model, into / "model.tflite")
+    shutil.copyfile(run / "curves.csv", into / "curves.csv")
+    (into / "dict.txt").write_text("\n".join(LABELS) + "\n")
+    (into / "tflite_metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
+
+    net = network.build()
+    sizes = {form: (run / f"{form}.tflite").stat().st_size for form in measured}
+    speeds = {form: round(Spotter(run / f"{form}.tflite").milliseconds(windows[0]), 3) for form in measured}
+    lines = [f"shipped: {chosen}", f"best epoch: {(run / 'best.json').read_text()}", f"float: {measured['float']}", f"int8: {measured['int8']}"]
+    lines += [f"bytes: {sizes}", f"ms an inference, one thread: {speeds}"]
+    lines += [f"parameters: {net.count_params()}, multiply-adds: {network.multiply_adds(net)}", ""]
+    lines += [evaluate.report(cache, model), "", f"stream: {stretches}", "", stream.markdown(rows), ""]
+    lines += [f"threshold {threshold}: {tally}", f"hits, spoken, false by word: {by_word}", f"stretches without commands: {quiet}"]
+    (run / "report.md").write_text("\n".join(lines) + "\n")
+    print(json.dumps(metadata, indent=2))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=pathlib.Path, required=True)
+    parser.add_argument("--run", type=pathlib.Path, required=True)
+    parser.add_argument("--into", type=pathlib.Path, required=True, help="the bundle's folder")
+    arguments = parser.parse_args()
+    bundle(arguments.cache, arguments.run, arguments.into)

@@ -1,0 +1,37 @@
+"""The whole recipe: recordings in, bundle out. Every step is skipped or resumed where it was done before."""
+
+import argparse
+import pathlib
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="Speech Commands: folders of words, or tars of them")
+    parser.add_argument("--cache", type=pathlib.Path, required=True, help="decoded clips, about 0.7 GB for 20 000 clips")
+    parser.add_argument("--run", type=pathlib.Path, required=True, help="checkpoints, curves, exports, report.md")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--into", type=pathlib.Path, default=HERE.parent, help="the bundle's folder")
+    parser.add_argument("--parity", type=pathlib.Path, default=HERE.parents[2] / "tests" / "data" / "keywords")
+    arguments = parser.parse_args()
+
+    # TensorFlow takes seconds to load: not before the arguments are known to be right.
+    import bundle
+    import export
+    import parity
+    import prepare
+    import synthesise
+    import train
+
+    prepare.prepare(arguments.data, arguments.cache)
+    synthesise.synthesise(arguments.cache)
+    train.train(arguments.cache, arguments.run, arguments.epochs, arguments.seed)
+    export.export(arguments.cache, arguments.run)
+    bundle.bundle(arguments.cache, arguments.run, arguments.into)
+    parity.parity(arguments.into, arguments.parity)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Trains the network; resumes where it was stopped, keeps the weights that did best on validation.
+
+Writes into the run folder: `curves.csv` (a line an epoch), `best.weights.h5`, `best.json`, `checkpoint/`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import keras
+import numpy as np
+import tensorflow as tf
+
+import network
+from batches import Batches, ahead
+from corpus import Corpus, validation_clips
+from features import log_mel
+from labels import LABELS
+
+PEAK_RATE = 3e-3
+WARM_UP_EPOCHS = 2
+WEIGHT_DECAY = 2e-3
+LABEL_SMOOTHING = 0.05
+BATCH = 128
+STEPS_PER_EPOCH = 100
+
+
+class WarmUpThenCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear rise to the peak, then half a cosine down to zero at the last step."""
+
+    def __init__(self, epochs):
+        self.warm_up = float(WARM_UP_EPOCHS * STEPS_PER_EPOCH)
+        self.total = float(epochs * STEPS_PER_EPOCH)
+
+    def __call__(self, step):
+        step = tf.cast(step, tf.float32)
+        progress = tf.clip_by_value((step - self.warm_up) / (self.total - self.warm_up), 0.0, 1.0)
+        return PEAK_RATE * tf.minimum(step / self.warm_up, 0.5 * (1.0 + tf.cos(np.pi * progress)))
+
+    def get_config(self):
+        return {"epochs": int(self.total / STEPS_PER_EPOCH)}
+
+
+def accuracies(predicted, labels):
+    """Share of right answers over all clips, and its mean over the twelve labels."""
+    right = predicted == labels
+    return right.mean(), np.mean([right[labels == label].mean() for label in range(len(LABELS)) if (labels == label).any()])
+
+
+def train(cache, run, epochs, seed):
+    """Trains to `epochs` in all, counting those that an earlier call already did in `run`."""
+    keras.utils.set_random_seed(seed)
+    run.mkdir(parents=True, exist_ok=True)
+    corpus = Corpus(cache, "training")
+    samples, labels = validation_clips(cache)
+    features = np.concatenate([log_mel(part) for part in np.array_split(samples, 16)])
+
+    model = network.build()
+    optimizer = keras.optimizers.AdamW(WarmUpThenCosine(epochs), weight_decay=WEIGHT_DECAY, clipnorm=1.0)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    optimizer.build(model.trainable_variables)
+    epoch = tf.Variable(0, dtype=tf.int64)
+    state = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
+    manager = tf.train.CheckpointManager(state, str(run / "checkpoint"), max_to_keep=1)
+    best = 0.0
+    if manager.latest_checkpoint:
+        state.restore(manager.latest_checkpoint)
+        best = json.loads((run / "best.json").read_text())["balanced_accuracy"]
+
+    one_hot = np.eye(len(LABELS), dtype=np.float32)
+    while int(epoch) < epochs:
+        begun = time.monotonic()
+        batches = Batches(corpus, seed, int(epoch), BATCH)
+        losses, shares_right = [], []
+        for inputs, targets in ahead(batches.batch, STEPS_PER_EPOCH):
+            training = model.train_on_batch(inputs, one_hot[targets], return_dict=True)
+            losses.append(training["loss"])
+            shares_right.append(training["accuracy"])
+        epoch.assign_add(1)
+        logits = model.predict(features, batch_size=256, verbose=0)
+        accuracy, balanced = accuracies(logits.argmax(1), labels)
+        row = {
+            "epoch": int(epoch),
+            "training_loss": round(float(np.mean(losses)), 4),
+            "training_accuracy": round(float(np.mean(shares_right)), 4),
+            "validation_loss": round(float(loss(one_hot[labels], logits)), 4),
+            "validation_accuracy": round(float(accuracy), 4),
+            "validation_balanced_accuracy": round(float(balanced), 4),
+            "seconds": round(time.monotonic() - begun, 1),
+        }
+        with open(run / "curves.csv", "a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if row["epoch"] == 1:
+                writer.writeheader()
+            writer.writerow(row)
+        print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        if balanced >= best:
+            best = float(balanced)
+            model.save_weights(run / "best.weights.h5")
+            (run / "best.json").write_text(json.dumps({"epoch": int(epoch), "balanced_accuracy": best, "accuracy": float(accuracy)}))
+        manager.save()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=pathlib.Path, required=True)
+    parser.add_argument("--run", type=pathlib.Path, required=True)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    train(arguments.cache, arguments.run, arguments.epochs, arguments.seed)
