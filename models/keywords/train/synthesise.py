@@ -21,7 +21,7 @@ from labels import COMMANDS
 ESPEAK_ACCENTS = ["en-gb", "en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-gb-x-gbclan", "en-029", "en-us-nyc"]
 ESPEAK_VARIANTS = [
     "m1", "m2", "m3", "m4", "m5", "m6", "m8", "f1", "f2", "f3", "f4", "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis",
-    "Diogo", "Gene", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Max", "Michael", "Mike", "Tweaky", "aunty", "belinda",
+    "Diogo", "Gene", "Hugo", "Jacky", "Lee", "Marco", "Mario", "max", "Michael", "Mike", "Tweaky", "aunty", "belinda",
     "boris", "david", "ed", "edward", "grandpa", "john", "paul", "rob", "robert", "steph", "zac",
 ]
 FLITE_VOICES = ["kal16", "awb", "slt"]
