@@ -73,7 +73,7 @@ impl FfmpegProcess {
             // A full pipe would stop ffmpeg, so somebody has to read it.
             std::thread::spawn(move || {
                 for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                    let line = String::from_utf8_lossy(&line).trim().to_owned();
+                    let line = without_password(String::from_utf8_lossy(&line).trim());
                     tracing::debug!(target: "ffmpeg", "{line}");
                     if !line.is_empty() {
                         *last.lock().unwrap_or_else(PoisonError::into_inner) = line;
@@ -99,7 +99,7 @@ impl FfmpegProcess {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let text = String::from_utf8_lossy(&output.stderr);
-        let message = text.lines().last().unwrap_or("it failed").trim().trim_end_matches('.').to_owned();
+        let message = without_password(text.lines().last().unwrap_or("it failed").trim().trim_end_matches('.'));
         Err(FfmpegError::Failed { task: task.to_owned(), message })
     }
 
@@ -156,5 +156,38 @@ impl Drop for FfmpegProcess {
         // It may have ended by itself, which is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// `text` with "…" for the user name and password of every URL in it: ffmpeg repeats the URL it was given, and neither
+/// a log nor a message may show a password.
+pub fn without_password(text: &str) -> String {
+    let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find("://").map(|colon| colon + 3) {
+        let (scheme, after) = rest.split_at(start);
+        clean.push_str(scheme);
+        // The last @ counts, since a password may hold one that its owner did not escape.
+        let authority = after.find(['/', '?', '#', ' ', '"', '\'']).unwrap_or(after.len());
+        rest = match after[..authority].rfind('@') {
+            Some(at) => {
+                clean.push('…');
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    clean + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_cut_out_of_what_ffmpeg_says() {
+        let check = |text, expected| assert_eq!(without_password(text), expected);
+        check("rtsp://me:se@cret@10.0.0.1:554/a: Connection refused", "rtsp://…@10.0.0.1:554/a: Connection refused");
+        check("http://host/a@b and http://u:p@host?q", "http://host/a@b and http://…@host?q");
+        check("no URL: me@home", "no URL: me@home");
     }
 }

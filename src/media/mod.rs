@@ -8,7 +8,7 @@ mod pool;
 mod samples;
 mod time;
 
-pub use ffmpeg::{FfmpegError, FfmpegProcess};
+pub use ffmpeg::{FfmpegError, FfmpegProcess, without_password};
 pub use frame::{Frame, FrameBuffer, FrameError, FramePool, Geometry, LARGEST_SIDE, RgbView};
 pub use patient::PatientReader;
 pub use pixel_format::{PixelFormat, PixelFormatError, rgb_from};
