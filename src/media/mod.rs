@@ -11,7 +11,7 @@ mod time;
 pub use ffmpeg::{FfmpegError, FfmpegProcess, without_password};
 pub use frame::{Frame, FrameBuffer, FrameError, FramePool, Geometry, LARGEST_SIDE, RgbView};
 pub use patient::PatientReader;
-pub use pixel_format::{PixelFormat, PixelFormatError, rgb_from};
+pub use pixel_format::{PixelFormat, PixelFormatError, jpeg_size, rgb_from};
 pub use pool::{Pool, Pooled};
 pub use samples::{Levels, SAMPLE_RATE_HZ, mono_from};
 pub use time::{MediaTime, WallTime};

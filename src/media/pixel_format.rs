@@ -153,13 +153,12 @@ pub fn rgb_from(
 /// Decodes a JPEG picture that must have the size of its frame; what follows its end is ignored.
 fn rgb_from_jpeg(jpeg: &[u8], expected: (u32, u32), rgb: &mut Vec<u8>) -> Result<(), PixelFormatError> {
     let with_marker;
-    let jpeg = match jpeg.strip_prefix(&SOI) {
-        Some(rest) if lacks_huffman_tables(rest) => {
-            // Copying these 30 kB costs a hundredth of decoding them, and only some old cameras need it.
-            with_marker = [&SOI[..], &MOTION_JPEG_MARKER, rest].concat();
-            &with_marker[..]
-        }
-        _ => jpeg,
+    let jpeg = if lacks_huffman_tables(jpeg) {
+        // Copying these 30 kB costs a hundredth of decoding them, and only some old cameras need it.
+        with_marker = [&SOI[..], &MOTION_JPEG_MARKER, &jpeg[SOI.len()..]].concat();
+        &with_marker[..]
+    } else {
+        jpeg
     };
     let damaged = |error: zune_jpeg::errors::DecodeErrors| PixelFormatError::Jpeg(error.to_string());
     let side = LARGEST_SIDE as usize;
@@ -186,26 +185,41 @@ const SOI: [u8; 2] = [0xff, 0xd8];
 /// may be left out. zune-jpeg knows these tables, and uses them only behind this segment.
 const MOTION_JPEG_MARKER: [u8; 9] = *b"\xff\xe0\x00\x07AVI1\0";
 
-/// Whether a JPEG (without its first two bytes) has neither Huffman tables nor the marker that excuses their absence.
-/// Some webcams send such pictures.
-fn lacks_huffman_tables(mut segments: &[u8]) -> bool {
-    while let [0xff, kind, rest @ ..] = segments {
-        match kind {
-            // Fill bytes may stand before a marker.
-            0xff => segments = &segments[1..],
-            // The tables come before the first scan, or not at all.
-            0xda => return true,
-            0xc4 => return false,
-            0xe0 if segments.starts_with(&MOTION_JPEG_MARKER[..2]) && rest.get(2..7) == Some(b"AVI1\0") => {
-                return false;
-            }
-            _ => {
-                let Some(length) = rest.first_chunk() else { return false };
-                segments = rest.get(usize::from(u16::from_be_bytes(*length))..).unwrap_or_default();
-            }
+/// Whether a JPEG has neither Huffman tables nor the marker that excuses their absence. Some webcams send such pictures.
+fn lacks_huffman_tables(jpeg: &[u8]) -> bool {
+    let mut segments = JpegSegments(jpeg.get(SOI.len()..).unwrap_or_default());
+    // The tables come before the first scan, or not at all.
+    let first = segments.find(|(kind, body)| match kind {
+        0xe0 => body.starts_with(&MOTION_JPEG_MARKER[4..]),
+        _ => [0xc4, 0xda].contains(kind),
+    });
+    first.is_some_and(|(kind, _)| kind == 0xda)
+}
+
+/// Width and height in pixels of the picture whose JPEG starts with `jpeg`, as its header says; `None` without one.
+pub fn jpeg_size(jpeg: &[u8]) -> Option<(u32, u32)> {
+    let mut segments = JpegSegments(jpeg.strip_prefix(&SOI)?);
+    // SOF0 to SOF15, without the tables (DHT, DAC) that lie among their numbers.
+    let (_, body) = segments.find(|(kind, _)| (0xc0..=0xcf).contains(kind) && ![0xc4, 0xc8, 0xcc].contains(kind))?;
+    let [_, h, l, w, v, ..] = *body else { return None };
+    Some((u16::from_be_bytes([w, v]).into(), u16::from_be_bytes([h, l]).into()))
+}
+
+/// The marker segments of a JPEG up to its first scan, as (kind, body); ends early where they are damaged.
+struct JpegSegments<'a>(&'a [u8]);
+
+impl<'a> Iterator for JpegSegments<'a> {
+    type Item = (u8, &'a [u8]);
+    fn next(&mut self) -> Option<Self::Item> {
+        // Fill bytes may stand before a marker.
+        while self.0.starts_with(&[0xff, 0xff]) {
+            self.0 = &self.0[1..];
         }
+        let [0xff, kind, length @ ..] = self.0 else { return None };
+        let body = length.get(2..usize::from(u16::from_be_bytes(*length.first_chunk()?)))?;
+        self.0 = if *kind == 0xda { &[] } else { &length[2 + body.len()..] };
+        Some((*kind, body))
     }
-    false
 }
 
 #[cfg(test)]
@@ -289,7 +303,7 @@ mod tests {
             if rgb_from(PixelFormat::Mjpeg, &jpeg, (64, 48), 0, &mut rgb).is_ok() {
                 prop_assert_eq!(rgb.len(), 64 * 48 * 3);
             }
-            let _ = lacks_huffman_tables(&jpeg);
+            let _ = jpeg_size(&jpeg);
         }
     }
 
@@ -335,6 +349,7 @@ mod tests {
                 let mut marked = without_tables(&jpeg);
                 marked.splice(2..2, MOTION_JPEG_MARKER);
                 for variant in [&jpeg, &garbage, &marked, &without_tables(&jpeg)] {
+                    assert_eq!(jpeg_size(variant), Some((width, height)));
                     let mut rgb = Vec::new();
                     rgb_from(PixelFormat::Mjpeg, variant, (width, height), 0, &mut rgb).expect("a picture");
                     let off = rgb.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
