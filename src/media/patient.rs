@@ -24,6 +24,11 @@ impl<R: Read + AsFd> PatientReader<R> {
         Self { inner, patience }
     }
 
+    /// Changes how long it waits for each next byte.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Reads what is there, at most `buffer.len()` bytes; 0 is the end.
     ///
     /// # Errors
