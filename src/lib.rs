@@ -8,6 +8,7 @@
 //! ```
 //! `ARCHITECTURE.md` walks it with a frame and with a word.
 
+pub mod camera;
 pub mod findings;
 pub mod flow;
 pub mod media;
