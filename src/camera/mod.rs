@@ -294,9 +294,11 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// A rate as a fraction, pictures in so many seconds, to the thousandth.
+/// A rate as a fraction, pictures in so many seconds, to the thousandth. Whole rates are over 1: some drivers keep the
+/// fraction as it is given, and nokhwa takes 30000/1000 for a broken rate.
 fn rate_fraction(rate_hz: f64) -> (u32, u32) {
-    ((rate_hz * 1000.0).round() as u32, 1000)
+    let thousandths = (rate_hz * 1000.0).round() as u32;
+    if thousandths.is_multiple_of(1000) { (thousandths / 1000, 1) } else { (thousandths, 1000) }
 }
 
 /// The stage that captures.

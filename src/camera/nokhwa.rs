@@ -55,7 +55,9 @@ pub(super) fn run(path: &Path, config: &CameraConfig, outlet: &mut Outlet, stop:
 fn capture(path: &Path, config: &CameraConfig, outlet: &mut Outlet, stop: &Stop) -> Result<(), CameraError> {
     let opened = Opened::new(path, config)?;
     let (index, request) = request(path, &opened)?;
-    let Opened { camera, geometry, .. } = opened;
+    let Opened { device, camera, geometry, .. } = opened;
+    // Some drivers give pictures only to whoever asked for the format; the format itself stays.
+    drop(device);
     let refused = |reason: String| CameraError::Nokhwa { camera: camera.clone(), reason };
 
     let (fill, filled) = bounded(1);

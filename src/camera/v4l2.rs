@@ -197,7 +197,7 @@ fn size_info(device: &Device, size: &v4l::FrameSize) -> SizeInfo {
 
 /// An open camera that has been told what to give.
 pub(super) struct Opened {
-    device: Device,
+    pub(super) device: Device,
     /// Path and name, for messages.
     pub(super) camera: String,
     pub(super) geometry: Geometry,
