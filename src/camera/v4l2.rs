@@ -82,6 +82,12 @@ pub struct SizeInfo {
 }
 
 impl SizeInfo {
+    /// One size, `width`×`height` pixels, with the rates on offer, the lowest first.
+    pub fn one(width: u32, height: u32, rates_hz: &[f64]) -> Self {
+        let size = [width, height];
+        Self { smallest: size, largest: size, rates_hz: rates_hz.to_vec(), any_rate: false, steps: [1, 1] }
+    }
+
     /// Whether it stands for more than one size.
     pub fn is_range(&self) -> bool {
         self.smallest != self.largest
@@ -123,7 +129,7 @@ pub(super) struct Choice {
 /// Chooses what comes nearest to the wish: by size, then by rate, then by what is cheaper to decode.
 pub(super) fn choose(formats: &[FormatInfo], config: &CameraConfig) -> Option<Choice> {
     let (wish, wish_hz) = ([config.width, config.height], config.device_rate_hz());
-    let untold = SizeInfo { smallest: wish, largest: wish, rates_hz: vec![], any_rate: false, steps: [1, 1] };
+    let untold = SizeInfo::one(config.width, config.height, &[]);
     let choices = formats.iter().flat_map(|format| {
         let sizes = if format.sizes.is_empty() { std::slice::from_ref(&untold) } else { &format.sizes };
         sizes.iter().map(|size| {
@@ -369,11 +375,6 @@ impl<'a> Buffers<'a> {
 mod tests {
     use super::*;
 
-    fn one(width: u32, height: u32, rates_hz: &[f64]) -> SizeInfo {
-        let size = [width, height];
-        SizeInfo { smallest: size, largest: size, rates_hz: rates_hz.to_vec(), any_rate: false, steps: [1, 1] }
-    }
-
     fn format(format: &str, sizes: Vec<SizeInfo>) -> FormatInfo {
         FormatInfo { format: format.to_owned(), sizes }
     }
@@ -388,8 +389,15 @@ mod tests {
     #[test]
     fn a_webcam_gives_raw_pictures_where_it_is_fast_enough_and_jpeg_where_not() {
         let webcam = [
-            format("YUYV", vec![one(640, 480, &[15.0, 30.0]), one(1280, 720, &[5.0, 10.0])]),
-            format("MJPG", vec![one(640, 480, &[30.0]), one(1280, 720, &[30.0]), one(1920, 1080, &[30.0])]),
+            format("YUYV", vec![SizeInfo::one(640, 480, &[15.0, 30.0]), SizeInfo::one(1280, 720, &[5.0, 10.0])]),
+            format(
+                "MJPG",
+                vec![
+                    SizeInfo::one(640, 480, &[30.0]),
+                    SizeInfo::one(1280, 720, &[30.0]),
+                    SizeInfo::one(1920, 1080, &[30.0]),
+                ],
+            ),
         ];
         check(&webcam, (640, 480, 30.0), ("YUYV", 640, 480, 30.0));
         check(&webcam, (1280, 720, 30.0), ("MJPG", 1280, 720, 30.0));
@@ -400,7 +408,7 @@ mod tests {
 
     #[test]
     fn odd_rates_ranges_and_silence_about_sizes_are_no_obstacle() {
-        check(&[format("NV12", vec![one(640, 480, &[29.97])])], (640, 480, 30.0), ("NV12", 640, 480, 29.97));
+        check(&[format("NV12", vec![SizeInfo::one(640, 480, &[29.97])])], (640, 480, 30.0), ("NV12", 640, 480, 29.97));
         let range = SizeInfo {
             smallest: [32, 32],
             largest: [2592, 1944],
