@@ -44,7 +44,8 @@ impl Default for Stop {
 impl Stop {
     /// A token that nobody has asked to stop yet.
     pub fn new() -> Self {
-        let (sender, closed) = bounded(0);
+        // Nothing is ever sent. A channel of no capacity would do, but waiting on one allocates.
+        let (sender, closed) = bounded(1);
         let shared =
             Shared { requested: AtomicBool::new(false), open: Mutex::new(Some(sender)), closed, epoch: Instant::now() };
         Self { shared: Arc::new(shared), life: Arc::default() }
