@@ -1,5 +1,7 @@
 //! Pictures from files and pipes: films, folders, standard input.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -294,4 +296,58 @@ fn a_missing_device_is_tried_again_and_no_camera_is_none() {
     let Err(StageError::Retry(error)) = run("/dev/video99") else { panic!("a camera may still be plugged in") };
     let error = error.to_string();
     assert!(error.starts_with("Cannot open camera /dev/video99: no such device; "), "{error}");
+}
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed to the system's allocator as it is; counting touches nothing but a cell of the thread.
+#[expect(unsafe_code, reason = "an allocator cannot be written without")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_hundred_frames_more_cost_no_allocation_more() {
+    let picture = jpeg((64, 48), [1, 2, 3]);
+    let allocations = |format, frames: usize| {
+        let (stdin, mut feeder) = std::io::pipe().expect("a pipe");
+        let bytes = if format == PipeFormat::Mjpeg { picture.clone() } else { vec![7; 64 * 48 * 3] };
+        let config =
+            CameraConfig { source: "-".into(), width: 64, height: 48, pipe_format: format, ..Default::default() };
+        let (stop, ledger) = (Stop::new(), Ledger::new());
+        let (writer, reader) = handover(Pace::Complete, ledger.edge("camera → test"));
+        let mut camera =
+            Camera::new(&config, Pace::Complete, Instant::now(), vec![writer]).expect("a camera").with_stdin(stdin);
+        std::thread::scope(|scope| {
+            scope.spawn(move || (0..frames).for_each(|_| feeder.write_all(&bytes).expect("it reads")));
+            scope.spawn(|| std::iter::from_fn(|| reader.next(&stop)).count());
+            let before = ALLOCATIONS.get();
+            camera.run(&stop).expect("it reads to the end");
+            drop(camera);
+            ALLOCATIONS.get() - before
+        })
+    };
+    for format in [PipeFormat::Mjpeg, PipeFormat::Rgb24] {
+        // The pool and the channels fill up at different times, so a few frames more or less are needed for that.
+        let (few, many) = (allocations(format, 100), allocations(format, 1000));
+        assert!(many <= few + 20, "{format:?}: {few} allocations for 100 frames, {many} for 1000");
+    }
 }

@@ -4,11 +4,11 @@
 //!
 //! | source | file | waits at most | after that, and after other trouble |
 //! |---|---|---|---|
-//! | device | [`v4l2`] or [`nokhwa`] | 2 s for a picture | tried again |
-//! | network stream | [`ffmpeg`] | 10 s for the first picture, 5 s for each other | tried again |
-//! | film | [`ffmpeg`] | 30 s for a picture | final |
-//! | pictures | [`images`] | | the unreadable are named, the others go on |
-//! | standard input | [`pipe`] | for ever: a pipe may be silent | its end is the end |
+//! | device | `v4l2` or `nokhwa` | 2 s for a picture | tried again |
+//! | network stream | `ffmpeg` | 10 s for the first picture, 5 s for each other | tried again |
+//! | film | `ffmpeg` | 30 s for a picture | final |
+//! | pictures | `images` | | the unreadable are named, the others go on |
+//! | standard input | `pipe` | for ever: a pipe may be silent | its end is the end |
 //!
 //! Nothing here waits for a reader when the pace is live, and nothing is allocated per frame once the pool has filled
 //! (pictures in files excepted, which come once a second).
