@@ -12,3 +12,4 @@ pub mod camera;
 pub mod findings;
 pub mod flow;
 pub mod media;
+pub mod model;

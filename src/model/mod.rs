@@ -1,0 +1,13 @@
+//! Models: what a bundle says of itself, what its bytes hold, and the engine that runs it.
+//!
+//! The way of a model: [`Bundle::open`] reads a folder, checks the model's bytes and decides what each output means;
+//! the program then lets [`trial`] run a model never seen before in a process of its own; [`Engine::load`] loads it. No
+//! type of TensorFlow Lite leaves this module.
+
+mod metadata;
+mod relaxed_json;
+
+pub use metadata::{
+    Activation, Anchors, BoxOrder, Decision, Description, DetectionDescription, Feature, FrontEnd, Head,
+    KeywordsDescription, LARGEST_METADATA_BYTES, Metadata, MetadataError, Normalisation, RawSsd, Resize, SsdAnchors,
+};
