@@ -4,10 +4,15 @@
 //! the program then lets [`trial`] run a model never seen before in a process of its own; [`Engine::load`] loads it. No
 //! type of TensorFlow Lite leaves this module.
 
+mod engine;
 mod metadata;
+mod quiet;
 mod relaxed_json;
+mod tensor;
 
+pub use engine::{Delegate, Engine, EngineError, EngineOptions, runtime_version};
 pub use metadata::{
     Activation, Anchors, BoxOrder, Decision, Description, DetectionDescription, Feature, FrontEnd, Head,
     KeywordsDescription, LARGEST_METADATA_BYTES, Metadata, MetadataError, Normalisation, RawSsd, Resize, SsdAnchors,
 };
+pub use tensor::{Element, ElementType, Quantisation, Reals, TensorInfo};
