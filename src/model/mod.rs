@@ -4,12 +4,17 @@
 //! the program then lets [`trial`] run a model never seen before in a process of its own; [`Engine::load`] loads it. No
 //! type of TensorFlow Lite leaves this module.
 
+mod check;
 mod engine;
+mod flatbuffer;
+mod flexbuffer;
 mod metadata;
+mod operators;
 mod quiet;
 mod relaxed_json;
 mod tensor;
 
+pub use check::{CheckError, LARGEST_MODEL_BYTES, ModelSummary, PostProcess, check};
 pub use engine::{Delegate, Engine, EngineError, EngineOptions, runtime_version};
 pub use metadata::{
     Activation, Anchors, BoxOrder, Decision, Description, DetectionDescription, Feature, FrontEnd, Head,
