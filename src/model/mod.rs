@@ -4,7 +4,9 @@
 //! the program then lets [`trial`] run a model never seen before in a process of its own; [`Engine::load`] loads it. No
 //! type of TensorFlow Lite leaves this module.
 
+mod bundle;
 mod check;
+mod dictionary;
 mod engine;
 mod flatbuffer;
 mod flexbuffer;
@@ -14,7 +16,9 @@ mod quiet;
 mod relaxed_json;
 mod tensor;
 
+pub use bundle::{Bundle, BundleError, Task};
 pub use check::{CheckError, LARGEST_MODEL_BYTES, ModelSummary, PostProcess, check};
+pub use dictionary::{DictionaryError, LARGEST_DICTIONARY_BYTES};
 pub use engine::{Delegate, Engine, EngineError, EngineOptions, runtime_version};
 pub use metadata::{
     Activation, Anchors, BoxOrder, Decision, Description, DetectionDescription, Feature, FrontEnd, Head,
