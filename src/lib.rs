@@ -13,3 +13,4 @@ pub mod findings;
 pub mod flow;
 pub mod media;
 pub mod model;
+pub mod speech;
