@@ -65,6 +65,12 @@ impl<T: Copy> RingWriter<T> {
         !self.producer.is_abandoned() && !stop.is_requested()
     }
 
+    /// Says that `count` values never came to be (a device was away): the reader learns of them by
+    /// [`RingReader::newly_lost`], so that its clock stays right; the edge does not count them, as nobody had them.
+    pub fn skip(&mut self, count: u64) {
+        self.lost.fetch_add(count, Ordering::Release);
+    }
+
     /// Whether the reader is gone.
     pub fn is_abandoned(&self) -> bool {
         self.producer.is_abandoned()
@@ -88,15 +94,8 @@ impl<T: Copy> RingReader<T> {
         loop {
             stop.beat();
             let abandoned = self.consumer.is_abandoned();
-            let count = self.consumer.slots().min(most);
-            if count > 0
-                && let Ok(chunk) = self.consumer.read_chunk(count)
-            {
-                let (first, second) = chunk.as_slices();
-                out.extend_from_slice(first);
-                out.extend_from_slice(second);
-                chunk.commit_all();
-                self.edge.used(count as u64);
+            let count = self.try_take_into(out, most);
+            if count > 0 {
                 return count;
             }
             // Looked at before the count: what a writer pushed before it left has been seen by then.
@@ -106,7 +105,20 @@ impl<T: Copy> RingReader<T> {
         }
     }
 
-    /// How many values were dropped since the last call, for want of room. Time went on while they were.
+    /// Appends up to `most` of the values that are there already to `out`, and returns how many.
+    pub fn try_take_into(&mut self, out: &mut Vec<T>, most: usize) -> usize {
+        let count = self.consumer.slots().min(most);
+        let Ok(chunk) = self.consumer.read_chunk(count) else { return 0 };
+        let (first, second) = chunk.as_slices();
+        out.extend_from_slice(first);
+        out.extend_from_slice(second);
+        chunk.commit_all();
+        self.edge.used(count as u64);
+        count
+    }
+
+    /// How many values were dropped since the last call for want of room, or [skipped](RingWriter::skip). Time went on
+    /// while they were.
     pub fn newly_lost(&mut self) -> u64 {
         let lost = self.lost.load(Ordering::Acquire);
         let new = lost - self.reported;
@@ -155,6 +167,19 @@ mod tests {
         giver.join().expect("no panic");
         assert_eq!(out, (0..5000).collect::<Vec<_>>());
         assert_eq!(edge.counts().lost, 0);
+    }
+
+    #[test]
+    fn what_never_came_to_be_is_told_to_the_reader_and_not_counted() {
+        let edge = Ledger::new().edge("test");
+        let (mut writer, mut reader) = ring::<u32>(8, Pace::Live, edge.clone());
+        writer.skip(500);
+        writer.push([1].into_iter());
+        let mut out = Vec::new();
+        assert_eq!((reader.try_take_into(&mut out, 9), reader.try_take_into(&mut out, 9)), (1, 0));
+        assert_eq!((out.as_slice(), reader.newly_lost()), ([1].as_slice(), 500));
+        let counts = edge.counts();
+        assert_eq!((counts.delivered, counts.used, counts.lost), (1, 1, 0));
     }
 
     #[test]
