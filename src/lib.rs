@@ -13,4 +13,5 @@ pub mod findings;
 pub mod flow;
 pub mod media;
 pub mod model;
+pub mod microphone;
 pub mod speech;
