@@ -244,10 +244,11 @@ impl Layers {
         let (camera_given, microphone_given) =
             (self.origins.contains_key("camera.source"), self.origins.contains_key("microphone.source"));
         let none = || Value::String("none".to_owned());
-        if camera_given && !microphone_given && !written.camera.is_live() {
+        let (camera, microphone) = (&written.camera, &written.microphone);
+        if camera_given && !microphone_given && !camera.is_live() && !camera.is_none() {
             self.set("microphone.source", none(), Origin::Because("the camera is a file"));
         }
-        if microphone_given && !camera_given && !written.microphone.is_live() {
+        if microphone_given && !camera_given && !microphone.is_live() && !microphone.is_none() {
             self.set("camera.source", none(), Origin::Because("the microphone is a file"));
         }
         let config = Config::deserialize(self.table).map_err(wrong)?;
@@ -394,6 +395,24 @@ mod tests {
             .environment([variable("LOOKHEAR_OBJECTS_TRESHOLD", "objects.treshold", "0.2")].into_iter())
             .expect_err("a typo");
         assert!(error.to_string().starts_with("LOOKHEAR_OBJECTS_TRESHOLD: unknown key `treshold`"), "{error}");
+    }
+
+    #[test]
+    fn who_names_a_file_for_one_sense_means_the_file_alone() {
+        let sources = |camera: Option<&str>, microphone: Option<&str>| {
+            let mut layers = layers();
+            layers.flag("--camera", "camera.source", camera).expect("it fits");
+            layers.flag("--microphone", "microphone.source", microphone).expect("it fits");
+            let config = layers.decide().expect("it holds").config;
+            (config.camera.source, config.microphone.source)
+        };
+        let pair = |camera: &str, microphone: &str| (camera.to_owned(), microphone.to_owned());
+        assert_eq!(sources(None, None), pair("auto", "auto"));
+        assert_eq!(sources(Some("assets/demo/street.mp4"), None), pair("assets/demo/street.mp4", "none"));
+        assert_eq!(sources(None, Some("assets/demo/commands.wav")), pair("none", "assets/demo/commands.wav"));
+        assert_eq!(sources(Some("/dev/video0"), None), pair("/dev/video0", "auto"));
+        assert_eq!(sources(Some("none"), None), pair("none", "auto"));
+        assert_eq!(sources(Some("assets/demo"), Some("auto")), pair("assets/demo", "auto"));
     }
 
     #[test]
