@@ -24,6 +24,13 @@ impl<T> Clone for Pooled<T> {
     }
 }
 
+impl<T> Pooled<T> {
+    /// A value of no pool, for when all of a pool's values are in use and the next one must not be lost.
+    pub fn alone(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
 impl<T> Deref for Pooled<T> {
     type Target = T;
     fn deref(&self) -> &T {
