@@ -15,6 +15,7 @@ mod operators;
 mod quiet;
 mod relaxed_json;
 mod tensor;
+pub mod trial;
 
 pub use bundle::{Bundle, BundleError, Task};
 pub use check::{CheckError, LARGEST_MODEL_BYTES, ModelSummary, PostProcess, check};
