@@ -15,3 +15,11 @@ pub mod media;
 pub mod model;
 pub mod microphone;
 pub mod speech;
+pub mod vision;
+
+impl flow::Timed for findings::Event {
+    type Time = media::MediaTime;
+    fn time(&self) -> media::MediaTime {
+        self.time
+    }
+}

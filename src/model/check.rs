@@ -87,6 +87,9 @@ pub enum CheckError {
         /// How large it may be.
         most: u64,
     },
+    /// It takes nothing in or gives nothing.
+    #[error("it has no {0}, so there is nothing to run it for; take another")]
+    Without(&'static str),
     /// It needs an operator that the runtime does not have.
     #[error("it needs the operator {0}, which the runtime does not have; export it with builtin operators only")]
     UnknownOperator(String),
@@ -198,7 +201,7 @@ struct Tensor<'a> {
 impl Subgraph<'_> {
     fn described(&self, role: &'static str, tensors: &[usize]) -> Result<Vec<TensorInfo>, CheckError> {
         if tensors.is_empty() {
-            return Err(CheckError::Contradiction(format!("it has no {role}")));
+            return Err(CheckError::Without(role));
         }
         let describe = |index: &usize| {
             let Tensor { table, shape, quantisation } = &self.tensors[*index];

@@ -7,7 +7,7 @@
 //! - **allocates**: in [`Engine::load`]; nothing in [`Engine::input_mut`], [`Engine::invoke`] and [`Engine::output`]
 //! - **threads**: the library's own, [`Engine::threads`] of them, alive as long as the engine
 //!
-//! The bytes must have passed [`super::check`] first: the library can crash on others.
+//! The library never sees bytes that [`check`] refuses: it can crash on them.
 #![allow(unsafe_code, reason = "the C library; nothing unsafe leaves this file")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -20,6 +20,7 @@ use serde::Serialize;
 // Linked for its build script, which names the library to the linker.
 use tflitec as _;
 
+use super::check::{CheckError, check};
 use super::quiet::with_quiet_library;
 use super::tensor::{Element, ElementType, Quantisation, TensorInfo};
 
@@ -71,6 +72,9 @@ impl fmt::Display for Delegate {
 /// Why a model cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// The bytes are no model that can be run.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// The library refuses the model.
     #[error("TensorFlow Lite refuses the model: {reason}; export it again, for TensorFlow Lite 2.17 or older")]
     Refused {
@@ -145,13 +149,14 @@ pub struct Engine {
 unsafe impl Send for Engine {}
 
 impl Engine {
-    /// Loads a checked model and reserves all the memory it needs.
+    /// Checks and loads a model, and reserves all the memory it needs.
     ///
     /// Where XNNPACK cannot be created (it wants `/sys`), the plain kernels are used and a warning is logged.
     ///
     /// # Errors
-    /// [`EngineError::Refused`], [`EngineError::Without`], [`EngineError::Tensor`].
+    /// [`EngineError::Check`], [`EngineError::Refused`], [`EngineError::Without`], [`EngineError::Tensor`].
     pub fn load(model: Arc<[u8]>, options: EngineOptions) -> Result<Self, EngineError> {
+        check(&model)?;
         let messages = Arc::<Messages>::default();
         let built = with_quiet_library(|| build(&model, options, &messages));
         let (parsed, delegate, interpreter) = built?;
