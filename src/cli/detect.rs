@@ -1,0 +1,122 @@
+//! `lookhear detect`: finds objects in pictures.
+//!
+//! ```text
+//! $ lookhear detect --model models/objects tests/data/objects/street_48s.png
+//! tests/data/objects/street_48s.png  300×300
+//!   person                   0.57  x 0.596  y 0.406  w 0.056  h 0.174
+//!   person                   0.55  x 0.749  y 0.419  w 0.039  h 0.175
+//!   …
+//! $ lookhear detect --model models/objects --labels car --json tests/data/objects/street_48s.png
+//! {"image":"tests/data/objects/street_48s.png","width":300,"height":300,"detections":[{"label":"car","score":0.5155,"box":{"x":0.841,"y":0.0776,"w":0.0991,"h":0.0965}},…]}
+//! ```
+//! Boxes are shares of the upright picture's width and height, from its top left corner.
+
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use serde::Serialize;
+
+use crate::config::find_data;
+use crate::findings::Detection;
+use crate::media::{LARGEST_SIDE, RgbView};
+use crate::model::{Bundle, trial};
+use crate::vision::{ObjectFinder, ObjectsConfig};
+
+/// The arguments of `lookhear detect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The bundle of the detector: a folder, or a model file
+    #[arg(long, value_name = "BUNDLE", default_value = "models/objects")]
+    model: PathBuf,
+    /// The pictures, JPEG or PNG
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<PathBuf>,
+    /// Prints one JSON object a picture
+    #[arg(long)]
+    json: bool,
+    /// The least score, 0…1 [default: the bundle's]
+    #[arg(long, value_name = "X")]
+    threshold: Option<f32>,
+    /// Only these labels
+    #[arg(long, value_name = "L,…", value_delimiter = ',')]
+    labels: Vec<String>,
+}
+
+/// Runs the command. A picture that cannot be read is reported at once, and the others are looked at all the same.
+///
+/// # Errors
+/// Why the bundle cannot be used; or that some pictures could not be read.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let bundle = Bundle::open(&find_data(&args.model))?;
+    trial::ensure(&bundle)?;
+    let config = ObjectsConfig { threshold: args.threshold, labels: args.labels, ..ObjectsConfig::default() };
+    let mut finder = ObjectFinder::new(&config, &bundle)?;
+    let (mut found, mut failed) = (Vec::new(), 0);
+    for path in &args.images {
+        let looked = read(path).and_then(|image| {
+            let rgb = RgbView { pixels: image.as_raw(), width: image.width(), height: image.height() };
+            finder.find(rgb, &mut found)?;
+            Ok(image)
+        });
+        match looked {
+            Ok(image) => print(&mut io::stdout().lock(), path, &image, &found, args.json)?,
+            Err(error) => {
+                // Only the number of these is returned, so this is the one place that tells which and why.
+                eprintln!("lookhear: {error}");
+                failed += 1;
+            }
+        }
+    }
+    if finder.dropped() > 0 {
+        tracing::warn!(results = finder.dropped(), "the model gave results that are no numbers; they were dropped");
+    }
+    if failed > 0 {
+        bail!("{failed} of {} pictures could not be looked at; the others were.", args.images.len());
+    }
+    Ok(())
+}
+
+/// The picture in a file, upright.
+fn read(path: &Path) -> anyhow::Result<RgbImage> {
+    let unreadable = |reason: String| anyhow::anyhow!("Cannot read the picture {}: {reason}.", path.display());
+    let io = |error: io::Error| unreadable(format!("{error}; check the path"));
+    let damaged = |error: image::ImageError| unreadable(format!("{error}; lookhear reads whole JPEG and PNG files"));
+    let file = std::fs::File::open(path).map_err(io)?;
+    let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(io)?;
+    let mut limits = image::Limits::default();
+    (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    // Cameras store how they were held beside the pixels; a file without that is upright.
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+fn print(to: &mut impl Write, path: &Path, image: &RgbImage, found: &[Detection], json: bool) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        image: String,
+        width: u32,
+        height: u32,
+        detections: &'a [Detection],
+    }
+    let (width, height) = image.dimensions();
+    let image = path.display().to_string();
+    if json {
+        serde_json::to_writer(&mut *to, &Line { image, width, height, detections: found })?;
+        return writeln!(to);
+    }
+    writeln!(to, "{image}  {width}×{height}")?;
+    for Detection { label, score, bounds } in found {
+        let (x, y, w, h) = (bounds.x, bounds.y, bounds.w, bounds.h);
+        writeln!(to, "  {label:24} {score:.2}  x {x:.3}  y {y:.3}  w {w:.3}  h {h:.3}")?;
+    }
+    if found.is_empty() {
+        writeln!(to, "  nothing")?;
+    }
+    Ok(())
+}
