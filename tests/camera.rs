@@ -182,6 +182,66 @@ fn a_request_ends_a_film_at_once() {
 }
 
 #[test]
+fn a_film_that_was_held_upright_is_shown_upright() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = "testsrc=size=64x48:rate=10:duration=0.3";
+    let Some(lying) = film(folder.path(), "lying.mp4", source, &["-c:v", "mpeg4"]) else { return };
+    let upright = folder.path().join("upright.mp4");
+    // How to note a rotation down has changed: since version 6 by an option of the input.
+    let copy = |input: &[&str], output: &[&str]| {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-nostdin", "-loglevel", "error", "-y"]).args(input).arg("-i").arg(&lying);
+        ffmpeg.args(["-c", "copy"]).args(output).arg(&upright);
+        ffmpeg.output().expect("ffmpeg starts").status.success()
+    };
+    assert!(copy(&["-display_rotation", "90"], &[]) || copy(&[], &["-metadata:s:v:0", "rotate=90"]));
+    let work = Work::start(&from(upright), Pace::Complete, None);
+    assert_eq!(work.frames().first().map(|frame| frame.size), Some((48, 64)));
+    assert_eq!(work.end().0, Ok(()));
+}
+
+#[test]
+fn a_stream_is_tried_again_when_it_ends() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|any| any.local_addr()).expect("a port").port();
+    let url = format!("tcp://127.0.0.1:{port}");
+    let server = Command::new("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=30"])
+        .args(["-c:v", "mjpeg", "-f", "matroska", &format!("{url}?listen=1")])
+        .spawn();
+    let Ok(mut server) = server else {
+        eprintln!("skipped: ffmpeg does not run; install it with `sudo apt install ffmpeg`");
+        return;
+    };
+    let (stop, ledger) = (Stop::new(), Ledger::new());
+    let (writer, reader) = handover(Pace::Live, ledger.edge("camera → test"));
+    let mut camera = Camera::new(&from(url), Pace::Live, Instant::now(), vec![writer]).expect("a camera");
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let frames: Vec<Frame> = std::iter::from_fn(|| reader.next(&stop)).take(5).collect();
+            assert!(frames.is_sorted_by(|a, b| a.sequence() < b.sequence() && a.time() < b.time()));
+            server.kill().expect("the server still runs");
+            server.wait().expect("it has ended");
+            // Whoever reads nothing any more would end the camera; this is about the stream.
+            std::iter::from_fn(|| reader.next(&stop)).for_each(drop);
+        });
+        // As the supervisor does, until the server listens.
+        let result = loop {
+            match camera.run(&stop) {
+                Err(StageError::Retry(error)) if error.to_string().contains("refused") => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                other => break other,
+            }
+        };
+        drop(camera);
+        result
+    });
+    let Err(StageError::Retry(error)) = result else { panic!("it is tried again: {result:?}") };
+    let error = error.to_string().replace(&port.to_string(), "PORT");
+    assert_eq!(error, "The stream tcp://127.0.0.1:PORT ended; check the camera or server that sends it.");
+}
+
+#[test]
 fn what_is_no_film_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("no film.mp4");

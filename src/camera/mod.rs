@@ -31,7 +31,7 @@ mod source;
 mod v4l2;
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -352,13 +352,20 @@ impl Camera {
     }
 
     fn run_stdin(&mut self, stop: &Stop) -> Result<(), StageError> {
-        let from = || "standard input".to_owned();
+        let unusable = |reason| {
+            let from = "standard input".to_owned();
+            StageError::last(CameraError::Content { from, reason })
+        };
         let input = match self.stdin.take() {
             Some(input) => input,
-            None => io::stdin().as_fd().try_clone_to_owned().map(File::from).map_err(|error| {
-                let reason = format!("{error}; pipe pictures into lookhear");
-                StageError::last(CameraError::Content { from: from(), reason })
-            })?,
+            None if io::stdin().is_terminal() => {
+                return Err(unusable("it is a terminal; pipe pictures into lookhear".to_owned()));
+            }
+            None => io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .map(File::from)
+                .map_err(|error| unusable(format!("{error}; pipe pictures into lookhear")))?,
         };
         pipe::run(input, &self.config, &mut self.outlet, stop)
     }
