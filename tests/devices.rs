@@ -111,15 +111,18 @@ mod inside {
             self.reports.lock().expect("no panic under the lock").last().cloned()
         }
 
-        /// Takes `count` frames, whose numbers and times grow, and returns the last.
+        /// Takes `count` frames, whose numbers and times grow, and returns the last. Most are pictures: v4l2loopback has
+        /// one memory for its writer and its readers, and writes into a buffer from which a late reader still reads.
         fn take(&self, count: usize) -> Frame {
             let mut last = self.next();
+            let mut damaged = 0;
             for _ in 1..count {
                 let frame = self.next();
                 assert!(last.sequence() < frame.sequence() && last.time() < frame.time());
-                frame.rgb().expect("a picture");
+                damaged += usize::from(frame.rgb().is_err());
                 last = frame;
             }
+            assert!(damaged <= count / 3, "{damaged} of {count}: {:?}", last.rgb().err());
             last
         }
 

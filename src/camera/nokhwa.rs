@@ -30,8 +30,8 @@ use crate::flow::{StageError, Stop};
 /// How long the thread has to end after the last picture: a little more than one picture takes.
 const LEAVE: Duration = Duration::from_millis(200);
 
-/// The cameras of this machine, by number. Nodes that give no pictures (outputs, metadata, codecs) are left out, and so
-/// are those that may not be opened.
+/// The cameras of this machine, the first of which `auto` takes: by number, those without a format that lookhear reads
+/// last. Nodes that give no pictures (outputs, metadata, codecs) are left out, and so are those that may not be opened.
 pub fn list() -> Vec<CameraInfo> {
     let found = ::nokhwa::query(ApiBackend::Video4Linux).unwrap_or_else(|error| {
         tracing::warn!(%error, "the cameras cannot be listed");
@@ -40,7 +40,10 @@ pub fn list() -> Vec<CameraInfo> {
     let mut nodes: Vec<(u32, String)> =
         found.iter().filter_map(|info| Some((info.index().as_index().ok()?, info.human_name()))).collect();
     nodes.sort();
-    nodes.into_iter().filter_map(|(index, name)| v4l2::describe(&node(index), name)).collect()
+    let mut cameras: Vec<CameraInfo> =
+        nodes.into_iter().filter_map(|(index, name)| v4l2::describe(&node(index), name)).collect();
+    cameras.sort_by_key(|camera| camera.formats.is_empty());
+    cameras
 }
 
 fn node(index: u32) -> PathBuf {

@@ -154,8 +154,9 @@ pub(super) fn describe(path: &Path, name: String) -> Option<CameraInfo> {
 }
 
 fn captures(device: &Device) -> io::Result<bool> {
-    let abilities = device.query_caps()?.capabilities;
-    Ok(abilities.contains(Abilities::VIDEO_CAPTURE | Abilities::STREAMING))
+    let about = device.query_caps()?;
+    // The Raspberry Pi's image processor calls itself a camera, and gives nothing unless it is fed.
+    Ok(about.capabilities.contains(Abilities::VIDEO_CAPTURE | Abilities::STREAMING) && about.driver != "bcm2835-isp")
 }
 
 /// The formats of a camera that we read, the preferred first.
