@@ -23,3 +23,4 @@ impl flow::Timed for findings::Event {
         self.time
     }
 }
+pub mod output;
