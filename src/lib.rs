@@ -24,3 +24,10 @@ impl flow::Timed for findings::Event {
     }
 }
 pub mod output;
+
+impl flow::Timed for findings::Event {
+    type Time = media::MediaTime;
+    fn time(&self) -> media::MediaTime {
+        self.time
+    }
+}
