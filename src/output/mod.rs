@@ -5,6 +5,12 @@
 
 mod canvas;
 pub mod draw;
+mod error;
+pub mod event_log;
 mod font;
+mod terminal;
 
 pub use canvas::{Canvas, Colour, Pixel};
+pub use error::SinkError;
+pub use event_log::EventLog;
+pub use terminal::Terminal;
