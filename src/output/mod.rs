@@ -8,6 +8,7 @@ pub mod draw;
 mod error;
 pub mod event_log;
 mod font;
+mod shared_pixels;
 mod terminal;
 
 pub use canvas::{Canvas, Colour, Pixel};

@@ -65,7 +65,9 @@ impl Lines {
                 let sight = self.changed(detections, event.time)?;
                 Some(format!("{time:8.1} s  sees   {sight}"))
             }
-            EventKind::Keyword(keyword) => Some(format!("{time:8.1} s  hears  {} ({:.2})", keyword.label, keyword.score)),
+            EventKind::Keyword(keyword) => {
+                Some(format!("{time:8.1} s  hears  {} ({:.2})", keyword.label, keyword.score))
+            }
             EventKind::Hearing(_) | EventKind::Lost { .. } | EventKind::Found { .. } | EventKind::Ledger(_) => None,
         }
     }
@@ -113,7 +115,10 @@ mod tests {
     #[test]
     fn what_is_in_sight_is_told_when_it_changes_and_at_most_once_a_second() {
         let mut lines = Lines::default();
-        assert_eq!(lines.of(&sight(0.0, &["person", "car", "person"])).as_deref(), Some("     0.0 s  sees   car 1, person 2"));
+        assert_eq!(
+            lines.of(&sight(0.0, &["person", "car", "person"])).as_deref(),
+            Some("     0.0 s  sees   car 1, person 2")
+        );
         assert_eq!(lines.of(&sight(0.5, &[])), None, "too soon");
         assert_eq!(lines.of(&sight(1.2, &["car", "person", "person"])), None, "the same");
         assert_eq!(lines.of(&sight(1.3, &[])).as_deref(), Some("     1.3 s  sees   nothing"));
