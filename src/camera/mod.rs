@@ -4,7 +4,7 @@
 //!
 //! | source | file | waits at most | after that, and after other trouble |
 //! |---|---|---|---|
-//! | device | `v4l2` or `nokhwa` | 2 s for a picture | tried again |
+//! | device | `v4l2` or `nokhwa` | 5 s for the first picture, 2 s for each other | tried again |
 //! | network stream | `ffmpeg` | 10 s for the first picture, 5 s for each other | tried again |
 //! | film | `ffmpeg` | 30 s for a picture | final |
 //! | pictures | `images` | | the unreadable are named, the others go on |

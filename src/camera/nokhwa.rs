@@ -23,7 +23,7 @@ use ::nokhwa::utils::{
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::outlet::Outlet;
-use super::v4l2::{self, CameraInfo, Opened, PATIENCE};
+use super::v4l2::{self, CameraInfo, Opened, PATIENCE, START_PATIENCE};
 use super::{CameraConfig, CameraError};
 use crate::flow::{StageError, Stop};
 
@@ -70,14 +70,14 @@ fn capture(path: &Path, config: &CameraConfig, outlet: &mut Outlet, stop: &Stop)
         .spawn(move || read_on(index, request, &fill, &emptied))
         .map_err(|error| refused(error.to_string()))?;
 
-    let mut due = Instant::now() + PATIENCE;
+    let (mut last_good, mut patience) = (Instant::now(), START_PATIENCE);
     let needed = geometry.format.picture_bytes(geometry.stride_bytes, geometry.height).max(1);
     let result = loop {
         stop.beat();
         select! {
             recv(filled) -> picture => match picture {
                 Ok(Ok(picture)) if picture.len() >= needed => {
-                    due = Instant::now() + PATIENCE;
+                    (last_good, patience) = (Instant::now(), PATIENCE);
                     let time = outlet.now();
                     if !outlet.give(geometry, time, &picture, stop) {
                         break Ok(());
@@ -91,8 +91,8 @@ fn capture(path: &Path, config: &CameraConfig, outlet: &mut Outlet, stop: &Stop)
                 Err(_) => break Err(refused("its thread ended".to_owned())),
             },
             recv(stop.requested()) -> _ => break Ok(()),
-            default(due.saturating_duration_since(Instant::now())) => {
-                break Err(CameraError::Silent { camera: camera.clone(), after: PATIENCE });
+            default(patience.saturating_sub(last_good.elapsed())) => {
+                break Err(CameraError::Silent { camera: camera.clone(), after: patience });
             }
         }
     };

@@ -25,9 +25,10 @@ use super::{CameraConfig, CameraError, list, rate_fraction};
 use crate::flow::{StageError, Stop};
 use crate::media::{Geometry, LARGEST_SIDE, PixelFormat};
 
-/// How long a camera may give nothing. Webcams in the dark go down to 5 pictures a second, and some take a second to
-/// start.
+/// How long a camera may pause. Webcams in the dark go down to 5 pictures a second.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may take for its first picture. A webcam that has to wake up on a slow bus needs two or three seconds.
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(5);
 /// How often waiting looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(50);
 /// Buffers shared with the driver: one is read from, one is filled, two make up for a thread that comes late.
@@ -289,10 +290,10 @@ fn capture(opened: &Opened, outlet: &mut Outlet, stop: &Stop) -> Result<(), Came
     let mut buffers =
         Buffers::start(device, stream.map_err(|error| not_opened(camera.clone(), error))?).map_err(failed)?;
     let mut last_sequence = None;
-    let mut last_good = Instant::now();
+    let (mut last_good, mut patience) = (Instant::now(), START_PATIENCE);
     loop {
-        if last_good.elapsed() > PATIENCE {
-            return Err(CameraError::Silent { camera: camera.clone(), after: PATIENCE });
+        if last_good.elapsed() > patience {
+            return Err(CameraError::Silent { camera: camera.clone(), after: patience });
         }
         let (buffer, meta) = match buffers.next(stop).map_err(failed)? {
             Next::Filled(buffer, meta) => (buffer, meta),
@@ -305,7 +306,7 @@ fn capture(opened: &Opened, outlet: &mut Outlet, stop: &Stop) -> Result<(), Came
             outlet.broken();
             continue;
         }
-        last_good = Instant::now();
+        (last_good, patience) = (Instant::now(), PATIENCE);
         let time = outlet.now();
         if !outlet.give(*geometry, time, picture, stop) {
             return Ok(());
