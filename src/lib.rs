@@ -9,25 +9,14 @@
 //! `ARCHITECTURE.md` walks it with a frame and with a word.
 
 pub mod camera;
+pub mod cli;
+pub mod config;
 pub mod findings;
 pub mod flow;
 pub mod media;
-pub mod model;
 pub mod microphone;
+pub mod model;
+pub mod output;
+pub mod pipeline;
 pub mod speech;
 pub mod vision;
-
-impl flow::Timed for findings::Event {
-    type Time = media::MediaTime;
-    fn time(&self) -> media::MediaTime {
-        self.time
-    }
-}
-pub mod output;
-
-impl flow::Timed for findings::Event {
-    type Time = media::MediaTime;
-    fn time(&self) -> media::MediaTime {
-        self.time
-    }
-}

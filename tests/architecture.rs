@@ -100,7 +100,11 @@ fn unsafe_code_stands_in_the_listed_files_only() {
             let code = line.split("//").next().unwrap_or("");
             code.contains("unsafe ") && !code.contains('"')
         });
-        assert_eq!(holds, UNSAFE.contains(&file.as_str()), "{file}: unsafe code, and the list in this test, must agree");
+        assert_eq!(
+            holds,
+            UNSAFE.contains(&file.as_str()),
+            "{file}: unsafe code, and the list in this test, must agree"
+        );
     }
 }
 
@@ -111,7 +115,10 @@ fn files_are_short_and_named_for_what_they_do() {
             let lines = text.lines().count();
             assert!(lines <= LONGEST_FILE || LONG.contains(&file.as_str()), "{file} has {lines} lines: split it");
             let stem = Path::new(&file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            assert!(!["utils", "util", "common", "helpers", "misc"].contains(&stem.as_str()), "{file}: name its purpose");
+            assert!(
+                !["utils", "util", "common", "helpers", "misc"].contains(&stem.as_str()),
+                "{file}: name its purpose"
+            );
         }
     }
 }

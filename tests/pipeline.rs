@@ -193,5 +193,8 @@ fn the_configuration_is_written_and_shown() {
     let shown = run(&["config", "show"]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.status.success());
-    assert!(text.contains("labels = [\"person\", \"car\"]") && text.contains("# from LOOKHEAR_OBJECTS_LABELS"), "{text}");
+    assert!(
+        text.contains("labels = [\"person\", \"car\"]") && text.contains("# from LOOKHEAR_OBJECTS_LABELS"),
+        "{text}"
+    );
 }

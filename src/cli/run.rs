@@ -16,8 +16,9 @@ use clap::ValueEnum;
 
 use crate::config::{Config, Layers};
 use crate::flow::{EdgeCounts, Stop};
+use crate::model::trial;
 use crate::output::PreviewMode;
-use crate::pipeline::{Pipeline, Summary};
+use crate::pipeline::{Bundles, Pipeline, Summary};
 
 /// The arguments of `lookhear run`; each has its key in the configuration file.
 #[derive(Debug, Default, clap::Args)]
@@ -73,7 +74,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = args.decide()?;
     let stop = Stop::new();
     stop_on_signals(&stop).context("Cannot listen to signals")?;
-    let pipeline = Pipeline::build(&config, &stop)?;
+    let bundles = Bundles::open(&config)?;
+    for bundle in [&bundles.objects, &bundles.keywords].into_iter().flatten() {
+        trial::ensure(bundle)?;
+    }
+    let pipeline = Pipeline::build(&config, &bundles, &stop)?;
+    drop(bundles);
     let stats = config.run.stats.then(|| {
         let (ledger, life) = (pipeline.ledger().clone(), stop.for_stage());
         std::thread::spawn(move || {

@@ -19,6 +19,9 @@ pub enum SinkError {
     /// A recording's name does not tell what kind of video is wanted.
     #[error("Cannot record into {}: its ending is no kind of video that is written here; end it in .mp4 or .mkv, or name a folder for pictures.", .0.display())]
     Kind(PathBuf),
+    /// There is no camera.
+    #[error("Cannot record into {}: there is no picture without a camera; name one, or leave the recording out.", .0.display())]
+    NoPicture(PathBuf),
     /// A picture cannot be encoded.
     #[error("Cannot write the picture {}: {source}.", target.display())]
     Picture {

@@ -8,10 +8,13 @@ pub mod draw;
 mod error;
 pub mod event_log;
 mod font;
+mod recording;
 mod shared_pixels;
 mod terminal;
+mod video;
 
 pub use canvas::{Canvas, Colour, Pixel};
 pub use error::SinkError;
 pub use event_log::EventLog;
+pub use recording::Recording;
 pub use terminal::Terminal;
