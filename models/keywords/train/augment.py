@@ -8,6 +8,9 @@ from features import CLIP_SAMPLES, RATE_HZ
 SPEED_SHARE, SPEED_RANGE = 0.5, (0.88, 1.14)
 # A streaming window rarely has the word in its middle: most clips move as in Google's recipe, some twice as far.
 SHIFT_MS, WIDE_SHIFT_MS, WIDE_SHIFT_SHARE = 100, 200, 0.3
+# A word lasts from where a twentieth of the clip's energy is reached to where all but a twentieth is; of a cut one this
+# share of its length is left, too little for a listener to name it.
+WORD_ENERGY, CUT_LEAVES = (0.05, 0.95), (0.1, 0.4)
 NOISE_SHARE, NOISE_SNR_DB = 0.8, (-2.0, 30.0)
 BABBLE_SHARE, BABBLE_SNR_DB = 0.1, (5.0, 25.0)
 # Quiet microphones and distant speakers; 0 dB leaves the clip as recorded.
@@ -36,6 +39,16 @@ def coloured_noise(rng):
     return (noise * (8000.0 / np.abs(noise).max())).astype(np.int16)
 
 
+def shifted(clip, by):
+    """The clip `by` samples later, or earlier if negative; the gap is silent."""
+    moved = np.zeros_like(clip)
+    if by >= 0:
+        moved[by:] = clip[: CLIP_SAMPLES - by]
+    else:
+        moved[:by] = clip[-by:]
+    return moved
+
+
 class Augmenter:
     """Draws from one corpus and one random generator; the same generator state gives the same clip."""
 
@@ -55,10 +68,21 @@ class Augmenter:
         return self._hiss(self.noise.second(self.rng) * np.float32(volume))
 
     def speech(self, clip):
-        """A spoken second at another speed, place, loudness, and in another room."""
-        if self.happens(SPEED_SHARE):
-            clip = self._speed(clip)
-        clip = self._shift(clip)
+        """A spoken second at another speed, place and loudness, among other sounds."""
+        reach_ms = WIDE_SHIFT_MS if self.happens(WIDE_SHIFT_SHARE) else SHIFT_MS
+        reach = reach_ms * RATE_HZ // 1000
+        return self._heard(shifted(self._at_some_speed(clip), int(self.rng.integers(-reach, reach + 1))))
+
+    def cut_speech(self, clip):
+        """A second at whose edge only the beginning or the end of the clip's word is left."""
+        clip = self._at_some_speed(clip)
+        energy = np.cumsum(np.square(clip))
+        begin, end = np.searchsorted(energy, np.array(WORD_ENERGY) * energy[-1])
+        left = int(self.rng.uniform(*CUT_LEAVES) * (end - begin))
+        return self._heard(shifted(clip, CLIP_SAMPLES - begin - left if self.happens(0.5) else left - end))
+
+    def _heard(self, clip):
+        """The clip among other sounds, at some loudness, through some microphone."""
         loudness = level(clip)
         if self.happens(NOISE_SHARE):
             clip = clip + self._interference(self.noise, loudness, NOISE_SNR_DB)
@@ -82,22 +106,13 @@ class Augmenter:
             log_mel[:, start : start + width] = blank
         return log_mel
 
-    def _speed(self, clip):
-        """Plays the clip faster or slower about its middle, as a tape would: pitch and formants move along."""
+    def _at_some_speed(self, clip):
+        """Plays some clips faster or slower about their middle, as a tape would: pitch and formants move along."""
+        if not self.happens(SPEED_SHARE):
+            return clip
         middle = CLIP_SAMPLES / 2.0
         places = (np.arange(CLIP_SAMPLES) - middle) * self.rng.uniform(*SPEED_RANGE) + middle
         return np.interp(places, np.arange(CLIP_SAMPLES), clip, left=0.0, right=0.0).astype(np.float32)
-
-    def _shift(self, clip):
-        reach_ms = WIDE_SHIFT_MS if self.happens(WIDE_SHIFT_SHARE) else SHIFT_MS
-        reach = reach_ms * RATE_HZ // 1000
-        by = int(self.rng.integers(-reach, reach + 1))
-        shifted = np.zeros_like(clip)
-        if by >= 0:
-            shifted[by:] = clip[: CLIP_SAMPLES - by]
-        else:
-            shifted[:by] = clip[-by:]
-        return shifted
 
     def _interference(self, pieces, loudness, snr_db):
         sound = pieces.second(self.rng)

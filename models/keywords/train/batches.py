@@ -11,8 +11,9 @@ from labels import COMMANDS, LABELS
 
 # Shares of a batch. More `unknown` than an eighth makes the network take unclear commands for it.
 SHARES = {"silence": 0.08, "unknown": 0.12} | {word: 0.08 for word in COMMANDS}
-SYNTHETIC_SHARE_OF_COMMANDS = 0.15
-UNKNOWN_SOURCES = {"words": 0.6, "running speech": 0.2, "synthetic": 0.2}
+SYNTHETIC_SHARE_OF_COMMANDS = 0.2
+# "cut commands" are windows that hold less than half of a command, as a stream shows them before and after the word.
+UNKNOWN_SOURCES = {"words": 0.5, "running speech": 0.2, "synthetic": 0.15, "cut commands": 0.15}
 
 
 class Batches:
@@ -27,7 +28,7 @@ class Batches:
         counts = np.sqrt([len(corpus.by_word[word]) for word in self.other_words])
         self.other_word_shares = counts / counts.sum()
         self.other_synthetic = [word for word in corpus.synthetic if word not in COMMANDS]
-        sources = {"words": bool(self.other_words), "running speech": bool(corpus.spoken), "synthetic": bool(self.other_synthetic)}
+        sources = {"words": bool(self.other_words), "running speech": bool(corpus.spoken), "synthetic": bool(self.other_synthetic), "cut commands": True}
         self.unknown_sources = [source for source, present in sources.items() if present]
         shares = np.array([UNKNOWN_SOURCES[source] for source in self.unknown_sources])
         self.unknown_shares = shares / shares.sum()
@@ -43,17 +44,21 @@ class Batches:
         if label == "silence":
             return self.augmenter.silence()
         if label == "unknown":
-            return self.augmenter.speech(self._unknown())
+            return self._unknown()
         synthetic = label in self.corpus.synthetic and self.rng.random() < SYNTHETIC_SHARE_OF_COMMANDS
         return self.augmenter.speech(self._synthetic(label) if synthetic else self._recorded(label))
 
     def _unknown(self):
         source = self.rng.choice(self.unknown_sources, p=self.unknown_shares)
+        if source == "cut commands":
+            return self.augmenter.cut_speech(self._recorded(self.rng.choice(COMMANDS)))
         if source == "words":
-            return self._recorded(self.rng.choice(self.other_words, p=self.other_word_shares))
-        if source == "synthetic":
-            return self._synthetic(self.rng.choice(self.other_synthetic))
-        return self.corpus.spoken.second(self.rng)
+            clip = self._recorded(self.rng.choice(self.other_words, p=self.other_word_shares))
+        elif source == "synthetic":
+            clip = self._synthetic(self.rng.choice(self.other_synthetic))
+        else:
+            clip = self.corpus.spoken.second(self.rng)
+        return self.augmenter.speech(clip)
 
     def _recorded(self, word):
         return from_int16(self.corpus.clips[self.rng.choice(self.corpus.by_word[word])])

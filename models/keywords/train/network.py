@@ -1,6 +1,6 @@
 """The spotter's network: a 2-D stem on the log-mel, then residual 1-D depthwise-separable blocks over time.
 
-    log-mel [98, 40] → normalise → conv 5×5 /2, 24 → [49, 20·24] → 1×1, 96 → 4 × block → mean over time → 12
+    log-mel [98, 40] → normalise → conv 5×5 /2, 24 → [49, 20·24] → 1×1, 128 → 4 × block → mean over time → 12
 
     block:  x ─ depthwise 9 ─ 1×1 ─ ReLU ─ depthwise 9 ─ 1×1 ─ + ─ ReLU
             └──────────────────────────────────────────────────┘
@@ -16,7 +16,7 @@ from features import CLIP_FRAMES, MEL_BANDS
 from labels import LABELS
 
 STEM_CHANNELS = 24
-CHANNELS = 96
+CHANNELS = 128
 BLOCKS = 4
 KERNEL_FRAMES = 9
 DROPOUT = 0.2
