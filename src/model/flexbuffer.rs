@@ -19,7 +19,8 @@ pub(super) fn integer_in_map(bytes: &[u8], key: &str) -> Option<i64> {
     let values = back(bytes, root, root_width)?;
     let count = unsigned(bytes, values.checked_sub(width)?, width)?;
     let keys = back(bytes, values.checked_sub(3 * width)?, width)?;
-    let key_width = usize::try_from(unsigned(bytes, values.checked_sub(2 * width)?, width)?).ok()?;
+    let key_width = unsigned(bytes, values.checked_sub(2 * width)?, width)?;
+    let key_width = usize::try_from(key_width).ok().filter(|width| matches!(width, 1 | 2 | 4 | 8))?;
     let index = (0..count.min(MOST_KEYS)).map(|index| index as usize).find(|index| {
         let name = keys.checked_add(index * key_width).and_then(|place| back(bytes, place, key_width));
         let text = name.and_then(|start| bytes.get(start..start.checked_add(key.len() + 1)?));
