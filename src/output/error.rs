@@ -41,9 +41,6 @@ pub enum SinkError {
         "Cannot open a window: there is no display (neither WAYLAND_DISPLAY nor DISPLAY is set); start it on a desktop, or with --preview none."
     )]
     NoDisplay,
-    /// The memory or the process of the window cannot be had.
-    #[error("Cannot start the window: {0}; it goes on with --preview none.")]
-    Window(#[source] io::Error),
 }
 
 fn named(target: &std::path::Path) -> String {

@@ -154,11 +154,16 @@ impl PixelWriter {
     pub fn beat(&self) {
         self.shared.header().heartbeat.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Says that no picture will come any more.
+    pub fn end(&self) {
+        self.shared.header().state.store(STATE_ENDED, Ordering::Release);
+    }
 }
 
 impl Drop for PixelWriter {
     fn drop(&mut self) {
-        self.shared.header().state.store(STATE_ENDED, Ordering::Release);
+        self.end();
     }
 }
 

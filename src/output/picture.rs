@@ -1,0 +1,60 @@
+//! The picture under the overlay: RGB, in the size that is wanted.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::media::RgbView;
+
+/// Scales pictures; allocates when a picture is larger than any before.
+#[derive(Debug, Default)]
+pub(super) struct Scaler {
+    resizer: Resizer,
+    scaled: Vec<u8>,
+}
+
+impl Scaler {
+    /// `view` itself if it has `size` (width, height) already, else scaled to it. `None` if either has no pixels.
+    pub fn scaled<'s>(&'s mut self, view: RgbView<'s>, size: (u32, u32)) -> Option<RgbView<'s>> {
+        let (width, height) = size;
+        if [view.width, view.height, width, height].contains(&0) {
+            return None;
+        }
+        if (view.width, view.height) == size {
+            return Some(view);
+        }
+        self.scaled.resize(width as usize * height as usize * 3, 0);
+        let source = ImageRef::new(view.width, view.height, view.pixels, PixelType::U8x3).ok()?;
+        let mut target = Image::from_slice_u8(width, height, &mut self.scaled, PixelType::U8x3).ok()?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        self.resizer.resize(&source, &mut target, &options).ok()?;
+        Some(RgbView { pixels: &self.scaled, width, height })
+    }
+}
+
+/// The largest size with the shape of `size` that fits into `largest`; never larger than `size`, never empty.
+pub(super) fn fitted((width, height): (u32, u32), largest: (u32, u32)) -> (u32, u32) {
+    let share = |side: u32, most: u32| f64::from(most.max(1)) / f64::from(side.max(1));
+    let scale = share(width, largest.0).min(share(height, largest.1)).min(1.0);
+    let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+    (scaled(width), scaled(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_made_smaller_and_keep_their_shape() {
+        assert_eq!(fitted((640, 480), (1280, 720)), (640, 480));
+        assert_eq!(fitted((1920, 1080), (1280, 720)), (1280, 720));
+        assert_eq!(fitted((1600, 1200), (1280, 720)), (960, 720));
+        assert_eq!(fitted((8000, 1), (100, 100)), (100, 1));
+        let mut scaler = Scaler::default();
+        let pixels: Vec<u8> = [[200u8, 100, 50]; 64].concat();
+        let view = RgbView { pixels: &pixels, width: 8, height: 8 };
+        assert_eq!(scaler.scaled(view, (8, 8)).expect("a picture").pixels.as_ptr(), pixels.as_ptr());
+        let small = scaler.scaled(view, (3, 2)).expect("a picture");
+        assert_eq!((small.pixels, small.width, small.height), ([[200u8, 100, 50]; 6].as_flattened(), 3, 2));
+        assert!(scaler.scaled(RgbView { pixels: &[], width: 0, height: 0 }, (3, 2)).is_none());
+    }
+}
