@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lookhear::speech::{Feature, FrontEnd, FrontEndSettings, MelBands, MelBank, Stft, hann};
+use lookhear::model::{Feature, FrontEnd};
+use lookhear::speech::{DEFAULT_FRONT_END, FeatureExtractor, MelBands, MelBank, Stft, hann};
 
 /// A two-dimensional array of a `.npy` file of format 1.0, and its number of columns.
 fn npy(path: &Path) -> (Vec<f32>, usize) {
@@ -26,9 +27,8 @@ fn wav(path: &Path) -> Vec<f32> {
 }
 
 fn features(feature: Feature, bands: usize, samples: &[f32]) -> Vec<f32> {
-    let spec = FrontEndSettings::default();
-    let settings = FrontEndSettings { feature, mel: MelBands { count: bands, ..spec.mel }, ..spec };
-    FrontEnd::new(&settings).expect("valid settings").columns(samples)
+    let front_end = FrontEnd { feature, mel_bands: bands, ..DEFAULT_FRONT_END };
+    FeatureExtractor::new(&front_end).expect("valid parameters").columns(samples)
 }
 
 /// Panics unless each value is within its tolerance; returns the largest difference.
@@ -75,7 +75,7 @@ fn window_and_mel_matrix_equal_tensorflow() {
     let Some(folder) = tensorflow_golden() else { return };
     assert_near("hann480", &hann(480), &npy(&folder.join("hann480.npy")).0, |_| 1e-6);
     let (matrix, bands) = npy(&folder.join("mel_matrix.npy"));
-    let bank = MelBank::new(&FrontEndSettings::default().mel);
+    let bank = MelBank::new(&MelBands { rate_hz: 16_000, fft_size: 512, count: 80, low_hz: 80.0, high_hz: 7600.0 });
     let ours: Vec<f32> = (0..257)
         .flat_map(|bin| (0..bands).map(move |band| (bin, band)))
         .map(|(bin, band)| bank.weight(bin, band))

@@ -3,48 +3,24 @@
 use super::mel::{MelBands, MelBank, log_in_place};
 use super::mfcc::Cepstrum;
 use super::stft::Stft;
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
-    /// Magnitudes of all frequencies.
-    Spectrogram,
-    /// Natural logarithms of the sums in mel bands.
-    LogMel,
-    /// The first coefficients of the mel cepstrum.
-    Mfcc,
-}
+use crate::media::SAMPLE_RATE_HZ;
+use crate::model::{Feature, FrontEnd};
 
 /// How many coefficients of the cepstrum are kept: the usual number for speech.
 pub const CEPSTRUM_COEFFICIENTS: usize = 13;
 
-/// All that fixes what a column is made of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FrontEndSettings {
-    /// What a column holds.
-    pub feature: Feature,
-    /// Length of a window, in samples.
-    pub window_samples: usize,
-    /// From one window to the next, in samples.
-    pub step_samples: usize,
-    /// The bands, and the transform under them; a spectrogram uses only the latter.
-    pub mel: MelBands,
-    /// What is added to a sum before its logarithm is taken.
-    pub log_offset: f32,
-}
-
-impl Default for FrontEndSettings {
-    /// 80 log-mel bands from 80 to 7600 Hz, over windows of 30 ms every 10 ms at 16 kHz.
-    fn default() -> Self {
-        Self {
-            feature: Feature::LogMel,
-            window_samples: 480,
-            step_samples: 160,
-            mel: MelBands { rate_hz: 16_000, fft_size: 512, count: 80, low_hz: 80.0, high_hz: 7600.0 },
-            log_offset: 1e-6,
-        }
-    }
-}
+/// The front end of the specification: 80 log-mel bands from 80 to 7600 Hz, over windows of 30 ms every 10 ms.
+pub const DEFAULT_FRONT_END: FrontEnd = FrontEnd {
+    feature: Feature::LogMel,
+    rate_hz: SAMPLE_RATE_HZ,
+    window_samples: 480,
+    step_samples: 160,
+    fft_size: 512,
+    mel_bands: 80,
+    low_hz: 80.0,
+    high_hz: 7600.0,
+    log_offset: 1e-6,
+};
 
 /// Why there is no front end for some settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,33 +33,34 @@ pub struct FrontEndError {
 /// No front end needs longer windows or steps (1 s at 48 kHz), nor more bands: bounds for hostile bundles.
 const LONGEST: usize = 48_000;
 
-impl FrontEndSettings {
-    fn check(&self) -> Result<(), FrontEndError> {
-        let mel = &self.mel;
-        let in_range = |count: usize| (1..=LONGEST).contains(&count);
-        let reason = if !in_range(self.window_samples) || !in_range(self.step_samples) {
-            format!("a window of {} samples every {} samples", self.window_samples, self.step_samples)
-        } else if mel.fft_size < self.window_samples || mel.fft_size > 2 * LONGEST {
-            format!("a transform of {} points over {} samples", mel.fft_size, self.window_samples)
-        } else if self.feature != Feature::Spectrogram && !in_range(mel.count) {
-            format!("{} mel bands", mel.count)
-        } else if !(mel.low_hz >= 0.0 && mel.low_hz < mel.high_hz && mel.high_hz <= mel.rate_hz as f32 / 2.0) {
-            format!("mel bands from {} to {} Hz at {} samples a second", mel.low_hz, mel.high_hz, mel.rate_hz)
-        } else if !(self.log_offset > 0.0 && self.log_offset.is_finite()) {
-            format!("a logarithm with the offset {}", self.log_offset)
-        } else {
-            return Ok(());
-        };
-        Err(FrontEndError { reason })
-    }
+fn check(front_end: &FrontEnd) -> Result<(), FrontEndError> {
+    let FrontEnd { rate_hz, window_samples, step_samples, fft_size, mel_bands, low_hz, high_hz, log_offset, .. } =
+        *front_end;
+    let in_range = |count: usize| (1..=LONGEST).contains(&count);
+    let reason = if rate_hz != SAMPLE_RATE_HZ {
+        format!("they are for {rate_hz} samples a second, and lookhear hears {SAMPLE_RATE_HZ}")
+    } else if !in_range(window_samples) || !in_range(step_samples) {
+        format!("a window of {window_samples} samples every {step_samples} samples")
+    } else if fft_size < window_samples || fft_size > 2 * LONGEST {
+        format!("a transform of {fft_size} points over {window_samples} samples")
+    } else if !in_range(mel_bands) {
+        format!("{mel_bands} mel bands")
+    } else if !(low_hz >= 0.0 && low_hz < high_hz && high_hz <= rate_hz as f32 / 2.0) {
+        format!("mel bands from {low_hz} to {high_hz} Hz at {rate_hz} samples a second")
+    } else if !(log_offset > 0.0 && log_offset.is_finite()) {
+        format!("a logarithm with the offset {log_offset}")
+    } else {
+        return Ok(());
+    };
+    Err(FrontEndError { reason })
 }
 
 /// One window in, one column out.
 ///
-/// Nothing is allocated after [`FrontEnd::new`].
+/// Nothing is allocated after [`FeatureExtractor::new`].
 #[derive(Debug)]
-pub struct FrontEnd {
-    settings: FrontEndSettings,
+pub struct FeatureExtractor {
+    front_end: FrontEnd,
     stft: Stft,
     bank: MelBank,
     cepstrum: Cepstrum,
@@ -91,17 +68,18 @@ pub struct FrontEnd {
     log_mel: Vec<f32>,
 }
 
-impl FrontEnd {
-    /// The front end of these settings.
+impl FeatureExtractor {
+    /// An extractor of what a bundle says its model was trained on.
     ///
     /// # Errors
-    /// [`FrontEndError`] if the settings contradict each other.
-    pub fn new(settings: &FrontEndSettings) -> Result<Self, FrontEndError> {
-        settings.check()?;
-        let stft = Stft::new(settings.window_samples, settings.mel.fft_size);
-        let bank = MelBank::new(&settings.mel);
+    /// [`FrontEndError`] if the parameters contradict each other.
+    pub fn new(front_end: &FrontEnd) -> Result<Self, FrontEndError> {
+        check(front_end)?;
+        let FrontEnd { rate_hz, fft_size, mel_bands: count, low_hz, high_hz, .. } = *front_end;
+        let stft = Stft::new(front_end.window_samples, fft_size);
+        let bank = MelBank::new(&MelBands { rate_hz, fft_size, count, low_hz, high_hz });
         Ok(Self {
-            settings: *settings,
+            front_end: front_end.clone(),
             magnitudes: vec![0.0; stft.bins()],
             log_mel: vec![0.0; bank.bands()],
             cepstrum: Cepstrum::new(bank.bands(), CEPSTRUM_COEFFICIENTS),
@@ -111,13 +89,13 @@ impl FrontEnd {
     }
 
     /// What it was made of.
-    pub fn settings(&self) -> &FrontEndSettings {
-        &self.settings
+    pub fn front_end(&self) -> &FrontEnd {
+        &self.front_end
     }
 
     /// How many values a column has.
     pub fn rows(&self) -> usize {
-        match self.settings.feature {
+        match self.front_end.feature {
             Feature::Spectrogram => self.stft.bins(),
             Feature::LogMel => self.bank.bands(),
             Feature::Mfcc => self.cepstrum.coefficients(),
@@ -127,23 +105,23 @@ impl FrontEnd {
     /// The features of one window.
     ///
     /// - **in**: `window`, `window_samples` values, −1…1, mono
-    /// - **out**: `column`, [`FrontEnd::rows`] values, lowest frequency, band or coefficient first
+    /// - **out**: `column`, [`FeatureExtractor::rows`] values, lowest frequency, band or coefficient first
     ///
     /// # Panics
     /// If a length is another.
     pub fn column_into(&mut self, window: &[f32], column: &mut [f32]) {
-        let Self { settings, stft, bank, cepstrum, magnitudes, log_mel } = self;
-        match settings.feature {
+        let Self { front_end, stft, bank, cepstrum, magnitudes, log_mel } = self;
+        match front_end.feature {
             Feature::Spectrogram => stft.magnitudes_into(window, column),
             Feature::LogMel => {
                 stft.magnitudes_into(window, magnitudes);
                 bank.sums_into(magnitudes, column);
-                log_in_place(column, settings.log_offset);
+                log_in_place(column, front_end.log_offset);
             }
             Feature::Mfcc => {
                 stft.magnitudes_into(window, magnitudes);
                 bank.sums_into(magnitudes, log_mel);
-                log_in_place(log_mel, settings.log_offset);
+                log_in_place(log_mel, front_end.log_offset);
                 cepstrum.coefficients_into(log_mel, column);
             }
         }
@@ -152,7 +130,7 @@ impl FrontEnd {
     /// The features of a whole clip, column after column: `1 + (samples − window) / step` of them, none if the clip is
     /// shorter than a window. What a stream gives in pieces ([`Framing`]) is the same bit for bit.
     pub fn columns(&mut self, samples: &[f32]) -> Vec<f32> {
-        let (window, step, rows) = (self.settings.window_samples, self.settings.step_samples, self.rows());
+        let (window, step, rows) = (self.front_end.window_samples, self.front_end.step_samples, self.rows());
         let count = samples.len().checked_sub(window).map_or(0, |rest| 1 + rest / step);
         let mut columns = vec![0.0; count * rows];
         for (index, column) in columns.chunks_exact_mut(rows).enumerate() {
@@ -224,14 +202,14 @@ mod tests {
         (0..count).map(|_| next()).collect()
     }
 
-    fn streamed(front_end: &mut FrontEnd, samples: &[f32], blocks: impl Iterator<Item = usize>) -> Vec<f32> {
-        let mut framing = Framing::new(front_end.settings.window_samples, front_end.settings.step_samples);
-        let (mut rest, mut columns, mut column) = (samples, Vec::new(), vec![0.0; front_end.rows()]);
+    fn streamed(extractor: &mut FeatureExtractor, samples: &[f32], blocks: impl Iterator<Item = usize>) -> Vec<f32> {
+        let mut framing = Framing::new(extractor.front_end.window_samples, extractor.front_end.step_samples);
+        let (mut rest, mut columns, mut column) = (samples, Vec::new(), vec![0.0; extractor.rows()]);
         for size in blocks {
             let (mut block, later) = rest.split_at(size.min(rest.len()));
             rest = later;
             while let Some(window) = framing.next_window(&mut block) {
-                front_end.column_into(window, &mut column);
+                extractor.column_into(window, &mut column);
                 columns.extend_from_slice(&column);
             }
             assert!(block.is_empty());
@@ -244,11 +222,10 @@ mod tests {
     fn the_number_of_columns_is_that_of_the_specification() {
         for (samples, columns) in [(0, 0), (479, 0), (480, 1), (639, 1), (640, 2), (16_000, 98)] {
             for feature in [Feature::Spectrogram, Feature::LogMel, Feature::Mfcc] {
-                let mut front_end =
-                    FrontEnd::new(&FrontEndSettings { feature, ..FrontEndSettings::default() }).expect("valid");
-                let rows = front_end.rows();
+                let mut extractor = FeatureExtractor::new(&FrontEnd { feature, ..DEFAULT_FRONT_END }).expect("valid");
+                let rows = extractor.rows();
                 assert_eq!(rows, [257, 80, 13][feature as usize]);
-                assert_eq!(front_end.columns(&vec![0.0; samples]).len(), columns * rows);
+                assert_eq!(extractor.columns(&vec![0.0; samples]).len(), columns * rows);
             }
         }
     }
@@ -259,11 +236,11 @@ mod tests {
         fn a_stream_in_blocks_of_any_size_equals_the_whole_clip_bit_for_bit(
             blocks in prop::collection::vec(1usize..5000, 1..12), step in 1usize..700, clip in 0usize..9000
         ) {
-            let settings = FrontEndSettings { step_samples: step.max(40), ..FrontEndSettings::default() };
-            let mut front_end = FrontEnd::new(&settings).expect("valid");
+            let front_end = FrontEnd { step_samples: step.max(40), ..DEFAULT_FRONT_END };
+            let mut extractor = FeatureExtractor::new(&front_end).expect("valid");
             let samples = noise(clip);
-            let whole = front_end.columns(&samples);
-            let pieces = streamed(&mut front_end, &samples, blocks.into_iter().chain([9000]));
+            let whole = extractor.columns(&samples);
+            let pieces = streamed(&mut extractor, &samples, blocks.into_iter().chain([9000]));
             prop_assert_eq!(whole.len(), pieces.len());
             prop_assert!(whole.iter().zip(&pieces).all(|(a, b)| a.to_bits() == b.to_bits()));
         }
@@ -271,26 +248,27 @@ mod tests {
 
     #[test]
     fn one_sample_at_a_time_is_a_block_size_too() {
-        let mut front_end = FrontEnd::new(&FrontEndSettings::default()).expect("valid");
+        let mut extractor = FeatureExtractor::new(&DEFAULT_FRONT_END).expect("valid");
         let samples = noise(1300);
-        let whole = front_end.columns(&samples);
-        assert_eq!(streamed(&mut front_end, &samples, std::iter::repeat_n(1, 1300)), whole);
+        let whole = extractor.columns(&samples);
+        assert_eq!(streamed(&mut extractor, &samples, std::iter::repeat_n(1, 1300)), whole);
     }
 
     #[test]
     fn settings_that_contradict_each_other_are_refused_with_a_reason() {
-        let spec = FrontEndSettings::default();
+        let spec = || DEFAULT_FRONT_END;
         let bad = [
-            FrontEndSettings { window_samples: 0, ..spec },
-            FrontEndSettings { step_samples: usize::MAX, ..spec },
-            FrontEndSettings { window_samples: 513, ..spec },
-            FrontEndSettings { mel: MelBands { count: 0, ..spec.mel }, ..spec },
-            FrontEndSettings { mel: MelBands { high_hz: 8001.0, ..spec.mel }, ..spec },
-            FrontEndSettings { mel: MelBands { low_hz: f32::NAN, ..spec.mel }, ..spec },
-            FrontEndSettings { log_offset: 0.0, ..spec },
+            FrontEnd { rate_hz: 44_100, ..spec() },
+            FrontEnd { window_samples: 0, ..spec() },
+            FrontEnd { step_samples: usize::MAX, ..spec() },
+            FrontEnd { window_samples: 513, ..spec() },
+            FrontEnd { mel_bands: 0, ..spec() },
+            FrontEnd { high_hz: 8001.0, ..spec() },
+            FrontEnd { low_hz: f32::NAN, ..spec() },
+            FrontEnd { log_offset: 0.0, ..spec() },
         ];
-        for settings in bad {
-            let error = FrontEnd::new(&settings).expect_err("refused");
+        for front_end in bad {
+            let error = FeatureExtractor::new(&front_end).expect_err("refused");
             assert!(error.to_string().starts_with("Cannot compute these features: "), "{error}");
         }
     }

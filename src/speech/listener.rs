@@ -1,0 +1,299 @@
+//! The stage that listens: samples from a ring, keywords and levels to the hub.
+//!
+//! - **waits for** samples only
+//! - **skips** nothing; of what the ring lost, the time is passed over and the second before is forgotten
+//! - **allocates** nothing after its first round
+//! - **ends** with the microphone, or on request
+//!
+//! ## Times in order
+//! A keyword's time lies before its decision by the spotter's lag, which is constant, so keywords keep their order among
+//! themselves. Levels are known at once. In a complete run, where the hub merges by time, a level is therefore held back
+//! until the stream is one lag further, and the watermark follows one lag behind the stream. In a live run nobody sorts,
+//! and a level meter has to be quick: levels go out as they come.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::spotter::{KeywordsConfig, ListenerError, Look, Spotter};
+use crate::findings::{Event, EventKind, Hearing};
+use crate::flow::{Publisher, RingReader, Stage, StageError, Stop};
+use crate::media::{Levels, MediaTime, SAMPLE_RATE_HZ, WallTime};
+use crate::model::{Bundle, Description};
+
+/// A level every so many samples: ten a second.
+const LEVEL_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 10;
+
+/// The stage; see the module's page.
+#[derive(Debug)]
+pub struct Listener {
+    samples: RingReader<f32>,
+    spotter: Option<Spotter>,
+    outlet: Outlet,
+}
+
+/// Where findings go, in order.
+#[derive(Debug)]
+struct Outlet {
+    findings: Publisher<Event>,
+    is_live: bool,
+    /// Levels that are held back.
+    held: VecDeque<Hearing>,
+}
+
+impl Listener {
+    /// A listener that spots the words of `bundle`, or only tells the level if there is none.
+    ///
+    /// `samples` carries mono sound at 16 kHz. `live` says that events bear the time of the world and need no order.
+    ///
+    /// # Errors
+    /// [`ListenerError`] if the bundle is not one for keywords, or does not fit the configuration.
+    pub fn new(
+        config: &KeywordsConfig,
+        bundle: Option<&Bundle>,
+        samples: RingReader<f32>,
+        findings: Publisher<Event>,
+        live: bool,
+    ) -> Result<Self, ListenerError> {
+        let spotter = bundle.map(|bundle| spotter_of(bundle, config)).transpose()?;
+        Ok(Self::with_spotter(spotter, samples, findings, live))
+    }
+
+    /// A listener with a spotter that exists already.
+    pub fn with_spotter(
+        spotter: Option<Spotter>,
+        samples: RingReader<f32>,
+        findings: Publisher<Event>,
+        live: bool,
+    ) -> Self {
+        let outlet = Outlet { findings, is_live: live, held: VecDeque::new() };
+        Self { samples, spotter, outlet }
+    }
+
+    fn listen(&mut self, stop: &Stop) -> Result<(), ListenerError> {
+        let mut block = Block { samples: Vec::with_capacity(LEVEL_SAMPLES), end: 0 };
+        while self.take(&mut block, |ring, out, most| ring.take_into(out, most, stop))? {
+            let lost = self.samples.newly_lost();
+            if lost > 0 {
+                // What is in the ring now came before the gap, as far as one can know.
+                while self.take(&mut block, RingReader::try_take_into)? {}
+                tracing::debug!(lost, "passes over samples that were lost");
+                block.end += lost + block.samples.len() as u64;
+                block.samples.clear();
+                if let Some(spotter) = &mut self.spotter {
+                    spotter.lose(lost);
+                }
+            }
+        }
+        if let Some(spotter) = &mut self.spotter
+            && !stop.is_requested()
+        {
+            let lag = spotter.lag();
+            spotter.finish(|look| self.outlet.look(look, lag))?;
+        }
+        self.outlet.release(MediaTime::from_nanos(i64::MAX));
+        Ok(())
+    }
+
+    /// Takes samples by way of `take`, as many as the block still lacks at most, and hears them. Returns whether any came.
+    fn take(
+        &mut self,
+        block: &mut Block,
+        take: impl FnOnce(&mut RingReader<f32>, &mut Vec<f32>, usize) -> usize,
+    ) -> Result<bool, ListenerError> {
+        let before = block.samples.len();
+        if take(&mut self.samples, &mut block.samples, LEVEL_SAMPLES - before) == 0 {
+            return Ok(false);
+        }
+        let mut lag = Duration::ZERO;
+        if let Some(spotter) = &mut self.spotter {
+            lag = spotter.lag();
+            spotter.hear(&block.samples[before..], |look| self.outlet.look(look, lag))?;
+        }
+        if block.samples.len() == LEVEL_SAMPLES {
+            block.end += LEVEL_SAMPLES as u64;
+            let time = MediaTime::of_count(block.end, SAMPLE_RATE_HZ, 1);
+            self.outlet.level(Hearing { time, levels: Levels::of(&block.samples) });
+            self.outlet.reached(time - lag);
+            block.samples.clear();
+        }
+        Ok(true)
+    }
+}
+
+impl Stage for Listener {
+    fn name(&self) -> &'static str {
+        "listener"
+    }
+
+    fn run(&mut self, stop: &Stop) -> Result<(), StageError> {
+        self.listen(stop).map_err(StageError::last)
+    }
+}
+
+/// The samples of which the level is not told yet.
+struct Block {
+    samples: Vec<f32>,
+    /// How many samples of the stream came before.
+    end: u64,
+}
+
+impl Outlet {
+    fn look(&mut self, look: Look<'_>, lag: Duration) {
+        tracing::trace!(time = look.time.as_secs(), scores = ?look.smoothed, "looked");
+        self.release(look.time - lag);
+        if let Some(keyword) = look.keyword {
+            tracing::debug!(label = &*keyword.label, score = keyword.score, "heard");
+            self.publish(keyword.time, EventKind::Keyword(keyword));
+        }
+    }
+
+    fn level(&mut self, hearing: Hearing) {
+        match self.is_live {
+            true => self.publish(hearing.time, EventKind::Hearing(hearing)),
+            false => self.held.push_back(hearing),
+        }
+    }
+
+    /// Publishes the levels up to `time`.
+    fn release(&mut self, time: MediaTime) {
+        while let Some(hearing) = self.held.pop_front_if(|hearing| hearing.time <= time) {
+            self.publish(hearing.time, EventKind::Hearing(hearing));
+        }
+    }
+
+    /// Nothing before `time` is to come.
+    fn reached(&mut self, time: MediaTime) {
+        self.release(time);
+        self.findings.reached(time);
+    }
+
+    fn publish(&self, time: MediaTime, kind: EventKind) {
+        let at = self.is_live.then(WallTime::now);
+        self.findings.publish(Event { time, at, kind });
+    }
+}
+
+/// The spotter of a bundle.
+fn spotter_of(bundle: &Bundle, config: &KeywordsConfig) -> Result<Spotter, ListenerError> {
+    let Some(Description::Keywords(description)) = &bundle.description else {
+        return Err(ListenerError::Task { bundle: bundle.path.clone() });
+    };
+    Spotter::new(description, &bundle.labels, bundle.model.clone(), config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::super::features::DEFAULT_FRONT_END;
+    use super::super::scorer::Scorer;
+    use super::*;
+    use crate::findings::Label;
+    use crate::flow::{Hub, Ledger, Pace, RingWriter, ring};
+    use crate::model::{Decision, EngineError, KeywordsDescription};
+
+    /// Hears "yes" while the middle of its window is loud, silence otherwise.
+    struct Loudness;
+    impl Scorer for Loudness {
+        fn window_len(&self) -> usize {
+            98 * 80
+        }
+        fn labels(&self) -> usize {
+            2
+        }
+        fn score_into(&mut self, window: [&[f32]; 2], scores: &mut [f32]) -> Result<(), EngineError> {
+            let loudest = |range: std::ops::Range<usize>| {
+                let values = window.into_iter().flatten().skip(range.start).take(range.len());
+                values.copied().fold(f32::MIN, f32::max)
+            };
+            scores[1] = if loudest(20 * 80..78 * 80) > 0.0 { 0.9 } else { 0.0 };
+            scores[0] = 1.0 - scores[1];
+            Ok(())
+        }
+    }
+
+    fn spotter() -> Spotter {
+        let decision = Decision { step_ms: 100, smoothing: 3, threshold: 0.6, thresholds: BTreeMap::new() };
+        let description = KeywordsDescription { front_end: DEFAULT_FRONT_END, decision };
+        let labels: Vec<Label> = vec!["silence".into(), "yes".into()];
+        Spotter::with_scorer(&description, &labels, Box::new(Loudness), &KeywordsConfig::default()).expect("it fits")
+    }
+
+    /// Four seconds of silence with a click at each of these times.
+    fn clicks(at_s: &[f64]) -> Vec<f32> {
+        let mut samples = vec![0.0; 64_000];
+        at_s.iter().for_each(|time| samples[(time * 16_000.0) as usize] = 0.9);
+        samples
+    }
+
+    /// What a listener publishes of what `feed` gives it, by way of a hub that merges by time.
+    fn heard(pace: Pace, spotter: Option<Spotter>, feed: impl FnOnce(RingWriter<f32>) + Send) -> Vec<Event> {
+        let mut hub = Hub::new(pace, &Ledger::new());
+        let publisher = hub.publisher("listener");
+        let (events, stop) = (hub.subscribe("test", true), Stop::new());
+        let (writer, reader) = ring(100_000, pace, Ledger::new().edge("test"));
+        let mut listener = Listener::with_spotter(spotter, reader, publisher, pace == Pace::Live);
+        std::thread::scope(|scope| {
+            scope.spawn(move || feed(writer));
+            scope.spawn(|| hub.run(&Stop::new()));
+            scope.spawn(move || listener.run(&Stop::new()).expect("it listens"));
+            std::iter::from_fn(|| events.next(&stop)).collect()
+        })
+    }
+
+    fn keywords(events: &[Event]) -> Vec<(f64, f64)> {
+        let keyword = |event: &Event| match &event.kind {
+            EventKind::Keyword(keyword) => Some((keyword.time.as_secs(), keyword.decided.as_secs())),
+            _ => None,
+        };
+        events.iter().filter_map(keyword).collect()
+    }
+
+    #[test]
+    fn words_and_levels_come_out_in_the_order_of_their_times() {
+        let samples = clicks(&[0.5, 2.0, 3.99]);
+        let events = heard(Pace::Complete, Some(spotter()), |mut writer| {
+            assert!(writer.give(&samples, &Stop::new()));
+        });
+        // A click is in the middle of the window from 0.2 s after it to 0.8 s after it, and two of three looks suffice.
+        let found = keywords(&events);
+        assert_eq!(found.len(), 3, "{found:?}");
+        for ((time, decided), click) in found.iter().zip([0.5, 2.0, 3.99]) {
+            assert!((decided - time - 0.6).abs() < 1e-9 && (time - click).abs() < 0.2, "{time} {decided} {click}");
+        }
+        let times: Vec<MediaTime> = events.iter().map(|event| event.time).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        assert!(events.iter().all(|event| event.at.is_none()));
+        let levels = events.iter().filter(|event| matches!(event.kind, EventKind::Hearing(_))).count();
+        assert_eq!(levels, 40);
+    }
+
+    #[test]
+    fn without_a_bundle_only_the_level_is_told() {
+        let events = heard(Pace::Complete, None, |mut writer| {
+            writer.give(&clicks(&[0.01]), &Stop::new());
+        });
+        assert_eq!(events.len(), 40);
+        let EventKind::Hearing(first) = &events[0].kind else { panic!("a level") };
+        assert!((first.levels.peak_dbfs + 0.92).abs() < 0.01 && first.time.as_secs() == 0.1, "{first:?}");
+    }
+
+    #[test]
+    fn lost_time_is_passed_over_and_no_word_is_heard_across_it() {
+        let samples = clicks(&[2.0]);
+        let events = heard(Pace::Live, Some(spotter()), |mut writer| {
+            writer.push(samples.iter().copied());
+            // All has been taken once the ring is empty again; then ten minutes are missing.
+            while writer.give(&[], &Stop::new()) && !is_drained(&writer) {
+                std::thread::yield_now();
+            }
+            writer.skip(600 * 16_000);
+            writer.push(samples.iter().copied());
+        });
+        let found = keywords(&events);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!((found[0].0 - 2.0).abs() < 0.2 && (found[1].0 - 606.0).abs() < 0.2, "{found:?}");
+        assert!(events.iter().all(|event| event.at.is_some()));
+    }
+}
