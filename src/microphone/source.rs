@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The microphone's part of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MicrophoneConfig {
     /// Where sound comes from: `auto` (the system's default microphone), `none`, the name of a microphone as
@@ -26,6 +26,11 @@ impl Default for MicrophoneConfig {
 }
 
 impl MicrophoneConfig {
+    /// Whether nothing is to be heard.
+    pub fn is_none(&self) -> bool {
+        Source::parse(&self.source) == Source::None
+    }
+
     /// Whether the source runs in real time by itself; see [`Source::is_live`].
     pub fn is_live(&self) -> bool {
         Source::parse(&self.source).is_live()
