@@ -14,7 +14,7 @@
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use serde::Serialize;
 
@@ -22,6 +22,8 @@ use crate::config::find_data;
 use crate::findings::Detection;
 use crate::media::{LARGEST_SIDE, RgbView};
 use crate::model::{Bundle, trial};
+use crate::output::Canvas;
+use crate::output::draw::Painter;
 use crate::vision::{ObjectFinder, ObjectsConfig};
 
 /// The arguments of `lookhear detect`.
@@ -36,6 +38,9 @@ pub struct Args {
     /// Prints one JSON object a picture
     #[arg(long)]
     json: bool,
+    /// Also writes each picture with its boxes into this folder, as PNG
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// The least score, 0…1 [default: the bundle's]
     #[arg(long, value_name = "X")]
     threshold: Option<f32>,
@@ -53,11 +58,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     trial::ensure(&bundle)?;
     let config = ObjectsConfig { threshold: args.threshold, labels: args.labels, ..ObjectsConfig::default() };
     let mut finder = ObjectFinder::new(&config, &bundle)?;
+    let mut marked = args.output.map(MarkedPictures::new).transpose()?;
     let (mut found, mut failed) = (Vec::new(), 0);
     for path in &args.images {
-        let looked = read(path).and_then(|image| {
+        let looked = read(path).and_then(|mut image| {
             let rgb = RgbView { pixels: image.as_raw(), width: image.width(), height: image.height() };
             finder.find(rgb, &mut found)?;
+            if let Some(marked) = &mut marked {
+                marked.write(path, &mut image, &found)?;
+            }
             Ok(image)
         });
         match looked {
@@ -76,6 +85,30 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         bail!("{failed} of {} pictures could not be looked at; the others were.", args.images.len());
     }
     Ok(())
+}
+
+/// Writes pictures with their boxes.
+struct MarkedPictures {
+    folder: PathBuf,
+    painter: Painter,
+}
+
+impl MarkedPictures {
+    fn new(folder: PathBuf) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("Cannot create the folder {}: choose another place.", folder.display()))?;
+        Ok(Self { folder, painter: Painter::new()? })
+    }
+
+    /// Draws on `image` and writes it under the name that its file had; two of one name would overwrite each other.
+    fn write(&mut self, path: &Path, image: &mut RgbImage, found: &[Detection]) -> anyhow::Result<()> {
+        let (width, height) = image.dimensions();
+        if let Some(mut canvas) = Canvas::new(image.as_chunks_mut::<3>().0, width, height) {
+            self.painter.detections(&mut canvas, found);
+        }
+        let target = self.folder.join(path.file_name().unwrap_or_default()).with_extension("png");
+        image.save(&target).with_context(|| format!("Cannot write {}: choose another place.", target.display()))
+    }
 }
 
 /// The picture in a file, upright.
