@@ -266,7 +266,9 @@ impl Bundle {
     fn decide_labels(&mut self, dictionary: Option<&Path>) -> Result<(), BundleError> {
         let classes = self.classes();
         let Some(path) = dictionary else {
-            self.warnings.push("There is no dictionary: the labels are the numbers of the classes.".to_owned());
+            let instead =
+                if classes.is_some() { "the labels are the numbers of the classes" } else { "there are no labels" };
+            self.warnings.push(format!("There is no dictionary: {instead}."));
             self.labels = (0..classes.unwrap_or(0)).map(|class| class.to_string().into()).collect();
             return Ok(());
         };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::flatbuffer::{Damaged, Table, Vector};
-use super::flexbuffer::integer_in_map;
+use super::flexbuffer::Map;
 use super::operators::{BUILTIN, CALLING, CUSTOM, KNOWN_CUSTOM, NOT_CHECKED, POST_PROCESS};
 use super::tensor::{ElementType, Quantisation, TensorInfo};
 
@@ -196,6 +196,11 @@ struct Tensor<'a> {
     table: Table<'a>,
     shape: Vec<usize>,
     quantisation: Option<Quantisation>,
+    /// Whether it has a value at this point of the walk through the operators: kernels read and write what they are given
+    /// without asking.
+    has_value: bool,
+    /// Whether nobody may write it any more.
+    is_final: bool,
 }
 
 impl Subgraph<'_> {
@@ -204,7 +209,7 @@ impl Subgraph<'_> {
             return Err(CheckError::Without(role));
         }
         let describe = |index: &usize| {
-            let Tensor { table, shape, quantisation } = &self.tensors[*index];
+            let Tensor { table, shape, quantisation, .. } = &self.tensors[*index];
             let name = short(table.bytes(3, "a tensor's name")?);
             let (holds, element, _) = element_type(table.u8(1)?)?;
             let Some(element) = element else { return Err(CheckError::Element { role, name, holds }) };
@@ -304,10 +309,16 @@ impl<'a> Checker<'a> {
         let inputs = self.tensors_of(subgraph, 1, tensors.len())?;
         let outputs = self.tensors_of(subgraph, 2, tensors.len())?;
         let mut graph = Subgraph { tensors, inputs, outputs, calls: Vec::new(), post_process: None };
+        for &input in &graph.inputs {
+            (graph.tensors[input].has_value, graph.tensors[input].is_final) = (true, true);
+        }
         let operators = subgraph.vector::<4>(3, "the list of operators")?;
         self.visit(operators.len())?;
         for operator in operators.tables() {
             self.operator(&operator?, &mut graph)?;
+        }
+        if graph.outputs.iter().any(|output| !graph.tensors[*output].has_value) {
+            return Err(CheckError::Contradiction("nothing writes an output".to_owned()));
         }
         graph.calls.sort_unstable();
         graph.calls.dedup();
@@ -333,6 +344,17 @@ impl<'a> Checker<'a> {
             if vector.i32s().any(|index| index < -1 || (index >= 0 && index as usize >= graph.tensors.len())) {
                 return Err(astray("an operator's tensor"));
             }
+            let unwritten = |index: i32| index >= 0 && !graph.tensors[index as usize].has_value;
+            if field == 1 && vector.i32s().any(unwritten) {
+                return Err(CheckError::Contradiction(format!("{name} reads a tensor that nothing has written")));
+            }
+        }
+        for &output in &outputs {
+            let tensor = &mut graph.tensors[output];
+            tensor.has_value = true;
+            if std::mem::replace(&mut tensor.is_final, true) {
+                return Err(CheckError::Contradiction(format!("{name} writes a tensor that has a value already")));
+            }
         }
         let options = operator.table(4, "an operator's options")?;
         operator.table(12, "an operator's options")?;
@@ -348,8 +370,13 @@ impl<'a> Checker<'a> {
                 graph.calls.push(options.u32(field)? as usize);
             }
         }
-        if name == POST_PROCESS {
-            graph.post_process = Some(check_post_process(custom_options.unwrap_or_default(), outputs)?);
+        if KNOWN_CUSTOM.contains(&name.as_str()) {
+            // The C library reads these without a check of its own.
+            let options = custom_options.and_then(Map::new);
+            let options = options.ok_or(CheckError::Damaged("a custom operator's options"))?;
+            if name == POST_PROCESS {
+                graph.post_process = Some(check_post_process(options, outputs)?);
+            }
         }
         *self.counts.entry(name).or_insert(0) += 1;
         Ok(())
@@ -375,7 +402,10 @@ impl<'a> Checker<'a> {
             return Err(CheckError::Contradiction(format!("a tensor of {bytes} bytes has {data} bytes of data")));
         }
         let quantisation = check_quantisation(&table, &shape)?;
-        Ok(Tensor { table, shape, quantisation })
+        // What has no size, and what keeps its value from run to run, needs nobody to write it.
+        let is_variable = table.u8(5)? != 0;
+        let (has_value, is_final) = (data > 0 || bytes == 0 || is_variable, data > 0);
+        Ok(Tensor { table, shape, quantisation, has_value, is_final })
     }
 
     /// Entries of the model's metadata and signatures point to buffers, subgraphs and tensors that exist.
@@ -414,8 +444,8 @@ fn astray(what: &str) -> CheckError {
     CheckError::Contradiction(format!("{what} has a number that does not exist"))
 }
 
-fn check_post_process(options: &[u8], outputs: Vec<usize>) -> Result<(PostProcess, [usize; 4]), CheckError> {
-    let number = |key: &str| match integer_in_map(options, key) {
+fn check_post_process(options: Map<'_>, outputs: Vec<usize>) -> Result<(PostProcess, [usize; 4]), CheckError> {
+    let number = |key: &str| match options.integer(key) {
         None => Ok(None),
         Some(value @ 1..=MOST_DETECTIONS) => Ok(usize::try_from(value).ok()),
         Some(value) => Err(CheckError::Contradiction(format!("its post-processing has {key} = {value}"))),

@@ -8,6 +8,7 @@ mod bundle;
 mod check;
 mod dictionary;
 mod engine;
+mod engine_error;
 mod flatbuffer;
 mod flexbuffer;
 mod metadata;
@@ -20,7 +21,8 @@ pub mod trial;
 pub use bundle::{Bundle, BundleError, Task};
 pub use check::{CheckError, LARGEST_MODEL_BYTES, ModelSummary, PostProcess, check};
 pub use dictionary::{DictionaryError, LARGEST_DICTIONARY_BYTES};
-pub use engine::{Delegate, Engine, EngineError, EngineOptions, runtime_version};
+pub use engine::{Delegate, Engine, EngineOptions, runtime_version};
+pub use engine_error::EngineError;
 pub use metadata::{
     Activation, Anchors, BoxOrder, Decision, Description, DetectionDescription, Feature, FrontEnd, Head,
     KeywordsDescription, LARGEST_METADATA_BYTES, Metadata, MetadataError, Normalisation, RawSsd, Resize, SsdAnchors,

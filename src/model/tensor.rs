@@ -166,3 +166,64 @@ impl Quantisation {
         (i64::from(integer) - i64::from(self.zero_point)) as f32 * self.scale
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EngineOptions;
+
+    fn engine(accelerate: bool) -> Engine {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/models/reshape_int8.tflite");
+        let model = std::fs::read(path).expect("a model");
+        Engine::load(model.into(), EngineOptions { threads: Some(1), accelerate }).expect("it loads")
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_without_a_copy_in_between() {
+        for accelerate in [true, false] {
+            let mut engine = engine(accelerate);
+            let [input] = engine.inputs() else { panic!("one input") };
+            let quantisation = Some(Quantisation { scale: 0.5, zero_point: -3 });
+            let expected = TensorInfo {
+                name: "picture".to_owned(),
+                shape: vec![1, 2, 2, 3],
+                element: ElementType::Int8,
+                quantisation,
+            };
+            assert_eq!(input, &expected);
+            assert_eq!(input.len(), 12);
+            assert!(engine.input_mut::<i8>(0).expect("it is int8").iter().all(|value| *value == 0), "cleared at first");
+            for (index, value) in engine.input_mut::<i8>(0).expect("it is int8").iter_mut().enumerate() {
+                *value = index as i8 - 6;
+            }
+            engine.invoke().expect("it runs");
+            assert_eq!(engine.output::<i8>(0).expect("it is int8"), (-6..6).collect::<Vec<i8>>());
+            let reals = Reals::of(&engine, 0).expect("they stand for something");
+            assert_eq!((reals.len(), reals.at(0), reals.at(11)), (12, -1.5, 4.0));
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let mut engine = engine(true);
+        assert!(matches!(engine.output::<i8>(0), Err(EngineError::NotRun)));
+        assert!(matches!(engine.input_mut::<f32>(0), Err(EngineError::Type { found: ElementType::Int8, .. })));
+        assert!(matches!(engine.input_mut::<i8>(1), Err(EngineError::Index { index: 1, found: 1, .. })));
+        engine.invoke().expect("it runs");
+        assert!(matches!(engine.output::<u8>(0), Err(EngineError::Type { .. })));
+        assert!(matches!(engine.output::<i8>(usize::MAX), Err(EngineError::Index { .. })));
+        assert!(matches!(Reals::of(&engine, 9), Err(EngineError::Index { .. })));
+    }
+
+    #[test]
+    fn an_engine_moves_to_another_thread() {
+        let mut engine = engine(true);
+        let thread = std::thread::spawn(move || engine.invoke().map(|()| engine.threads()));
+        assert_eq!(thread.join().expect("no panic").expect("it runs"), 1);
+    }
+
+    #[test]
+    fn a_wild_zero_point_does_not_overflow() {
+        assert!(Quantisation { scale: 1.0, zero_point: i32::MIN }.real(i32::MAX).is_finite());
+    }
+}
