@@ -349,6 +349,15 @@ impl<'a> Checker<'a> {
                 return Err(CheckError::Contradiction(format!("{name} reads a tensor that nothing has written")));
             }
         }
+        // XNNPACK takes the data of the one and the shape of the other.
+        if name == "DEQUANTIZE" {
+            let first = operator.vector::<4>(1, "an operator's tensors")?.i32s().next();
+            let input = first.and_then(|index| graph.tensors.get(usize::try_from(index).ok()?));
+            let output = outputs.first().map(|output| &graph.tensors[*output]);
+            if input.map(|tensor| &tensor.shape) != output.map(|tensor| &tensor.shape) {
+                return Err(CheckError::Contradiction(format!("{name} changes the shape of a tensor")));
+            }
+        }
         for &output in &outputs {
             let tensor = &mut graph.tensors[output];
             tensor.has_value = true;

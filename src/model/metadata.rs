@@ -107,7 +107,7 @@ pub enum Resize {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Head {
     /// A single-shot detector before its decoding.
-    RawSsd(RawSsd),
+    RawSsd(Box<RawSsd>),
     /// The four outputs of the operator `TFLite_Detection_PostProcess`.
     PostProcess,
 }
