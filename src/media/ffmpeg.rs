@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -65,6 +66,9 @@ impl FfmpegProcess {
             .stdin(stdin)
             .stdout(stdout)
             .stderr(Stdio::piped())
+            // An interrupt typed at the terminal goes to its whole group. It is ours to tell ffmpeg to end, once it has
+            // been given everything.
+            .process_group(0)
             .spawn()
             .map_err(|source| Self::not_started(task, "ffmpeg", source))?;
         let last_complaint = Arc::new(Mutex::new(String::new()));
