@@ -13,6 +13,7 @@ mod preview;
 mod rate;
 mod recording;
 mod shared_pixels;
+mod story;
 mod supervisor;
 mod terminal;
 mod video;

@@ -1,39 +1,40 @@
 //! The annotated recording: what the preview shows, and the sound, as a video; or the pictures alone, in a folder.
 //!
-//! ```text
-//! frames ─▶ overlay ─▶ ffmpeg ─▶ .NAME.video.mkv ┐
-//! samples ─▶ (a thread of its own) ─▶ .NAME.wav ─┴─▶ ffmpeg ─▶ NAME.mp4
-//! ```
-//! Picture and sound are joined at the end, so neither ever waits for the other: a sink that took both in turn could
-//! stop a complete run for ever, with the camera waiting for the picture and the microphone for the sound.
-//!
-//! - **waits for**: frames; in a complete run also for each frame's own detections, so that every box is on the frame
-//!   in which it was seen. The detector is given a frame before the recording is, so the wait ends.
-//! - **skips**: live, frames that come faster than they are encoded
-//! - **ends**: with the frames, on request, or when it cannot write; the video is finished and playable in each case
+//! Numbers on the picture are of media time, so that a complete recording of the same input is the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::draw::{Overlay, Painter, Status};
+use super::picture::Scaler;
+use super::rate::Rate;
+use super::story::{Story, Wait};
+use super::video::{Encoder, PictureTrack, SoundTrack, is_video, join};
 use super::{Canvas, SinkError};
-use crate::findings::{Event, EventKind, Keyword, Scene};
+use crate::findings::Event;
 use crate::flow::{Pace, Reader, RingReader, Stage, StageError, Stop, Subscriber};
-use crate::media::{Frame, MediaTime};
+use crate::media::{Frame, MediaTime, RgbView, SAMPLE_RATE_HZ};
 
-use super::video::{Video, check_encoder};
-
-/// How long a live recording waits for a frame before it looks at what was found meanwhile.
+/// How long a live recording waits for a frame before it shows the last one again, with what was found meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
-/// A live recording has this many pictures a second, whatever the camera gives: players dislike changing rates.
-const LIVE_RATE_HZ: u32 = 25;
+/// A live recording has so many pictures a second, whatever the camera gives: players dislike changing rates.
+const LIVE_RATE: (u32, u32) = (25, 1);
 /// A complete recording has the rate of its source, and no more than this.
 const HIGHEST_RATE_HZ: u32 = 240;
-/// Endings of videos that are written.
-const VIDEOS: [&str; 4] = ["mp4", "mkv", "mov", "m4v"];
+/// Samples that are taken at once: a quarter of a second.
+const BLOCK: usize = SAMPLE_RATE_HZ as usize / 4;
+/// The longest silence written at once in place of samples that were lost: ten minutes.
+const LONGEST_GAP: u64 = 600 * SAMPLE_RATE_HZ as u64;
 
 /// A sink that records.
+///
+/// - **waits for**: frames; in a complete run also for each frame's own detections, so that every box is on the frame
+///   in which it was seen. The detector is given a frame before the recording is, so the wait ends.
+/// - **skips**: live, frames that come faster than they are encoded, or than 25 a second
+/// - **allocates**: a PNG's encoder, for each; else when a picture is larger than any before
+/// - **ends**: when frames and sound do, on request, or when it cannot write; the video is playable in each case
 #[derive(Debug)]
 pub struct Recording {
     target: Target,
@@ -41,22 +42,22 @@ pub struct Recording {
     samples: Option<RingReader<f32>>,
     findings: Subscriber<Event>,
     pace: Pace,
-    /// Whether each frame gets its detections.
-    detects: bool,
+    wait: Wait,
     painter: Painter,
 }
 
 #[derive(Clone, Debug)]
 enum Target {
-    Video(PathBuf),
+    Video(PathBuf, Encoder),
     Folder(PathBuf),
 }
 
 impl Recording {
-    /// Records into `target`: a video by its ending, or else a folder that is created, for one PNG a frame.
+    /// Records into `target`: a video by its ending, or else a folder that is created, for one PNG a frame
+    /// (`frame-000123.png` is the source's frame 123).
     ///
-    /// `samples` are mono at 16 kHz. `detects`: whether every frame will be followed by its detections in `findings`;
-    /// a complete recording then waits for them.
+    /// `samples` are mono at 16 kHz, and reach a listener too. `detects`: whether every frame will be followed by its
+    /// detections in `findings`; a complete recording then waits for them.
     ///
     /// # Errors
     /// [`SinkError`]: without pictures, of another ending, without ffmpeg, or where nothing can be written.
@@ -70,23 +71,69 @@ impl Recording {
     ) -> Result<Self, SinkError> {
         let frames = frames.ok_or_else(|| SinkError::NoPicture(target.to_owned()))?;
         let write = |source| SinkError::Write { target: target.to_owned(), source };
-        let ending = target.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        let target = match ending {
-            Some(ending) if VIDEOS.contains(&ending.as_str()) => {
-                check_encoder(target)?;
-                // Found out now, and not after an hour of recording.
-                fs::File::create(target).map_err(write)?;
-                Target::Video(target.to_owned())
-            }
-            Some(_) if !target.is_dir() => return Err(SinkError::Kind(target.to_owned())),
-            _ => {
-                fs::create_dir_all(target).map_err(write)?;
-                Target::Folder(target.to_owned())
-            }
+        let target = if target.is_dir() || target.extension().is_none() {
+            fs::create_dir_all(target).map_err(write)?;
+            Target::Folder(target.to_owned())
+        } else if is_video(target) {
+            let encoder = Encoder::find(target)?;
+            // Found out now, and not after an hour of recording.
+            fs::File::create(target).map_err(write)?;
+            Target::Video(target.to_owned(), encoder)
+        } else {
+            return Err(SinkError::Kind(target.to_owned()));
         };
-        // A folder of pictures has no sound, and a ring that nobody reads would hold a complete run up.
-        let samples = samples.filter(|_| matches!(target, Target::Video(_)));
-        Ok(Self { target, frames, samples, findings, pace, detects, painter: Painter::new()? })
+        let wait = match (pace, detects) {
+            (Pace::Live, _) => Wait::Nothing,
+            (Pace::Complete, true) => Wait::Detections,
+            (Pace::Complete, false) if samples.is_some() => Wait::Listener,
+            (Pace::Complete, false) => Wait::Nothing,
+        };
+        Ok(Self { target, frames, samples, findings, pace, wait, painter: Painter::new()? })
+    }
+
+    fn record(&mut self, stop: &Stop) -> Result<(), SinkError> {
+        let Self { target, frames, samples, findings, pace, wait, painter } = self;
+        let mut sound = Sound::new(target, samples.as_mut())?;
+        let (sound_stop, sound_over) = (Stop::new(), AtomicBool::new(sound.samples.is_none()));
+        let sound_is_over = || sound_over.load(Ordering::Acquire);
+        let mut pictures = Pictures {
+            frames,
+            pace: *pace,
+            story: Story::new(findings, *wait),
+            painter,
+            sound_is_over: &sound_is_over,
+            base: Vec::new(),
+            drawn: Vec::new(),
+            last: None,
+            rates: Rates::default(),
+        };
+        let (pictured, heard) = std::thread::scope(|scope| {
+            // Samples are taken while the picture waits for a detector, and the other way round.
+            let listener = scope.spawn(|| {
+                let written = sound.take_all(&sound_stop);
+                sound_over.store(true, Ordering::Release);
+                written
+            });
+            let pictured = match &*target {
+                Target::Folder(folder) => pictures.into_folder(folder, stop),
+                Target::Video(file, encoder) => pictures.into_video(file, *encoder, stop),
+            };
+            // The sound may be longer than the picture; what comes meanwhile must not fill the queue.
+            while pictured.is_ok() && !listener.is_finished() && stop.sleep(LOOK) {
+                pictures.story.catch_up();
+            }
+            sound_stop.request();
+            (pictured, listener.join().unwrap_or(Ok(())))
+        });
+        let is_video = pictured? == Pictured::Video;
+        let track = sound.track.filter(|_| heard.is_ok());
+        match target {
+            Target::Video(file, _) if is_video => join(file, track.as_ref())?,
+            // Not one picture came: nothing is better than an empty file that no player opens.
+            Target::Video(file, _) => drop(fs::remove_file(file)),
+            Target::Folder(_) => {}
+        }
+        heard
     }
 }
 
@@ -96,212 +143,224 @@ impl Stage for Recording {
     }
 
     fn run(&mut self, stop: &Stop) -> Result<(), StageError> {
-        let Self { target, frames, samples, findings, pace, detects, painter } = self;
-        let mut pictures = Pictures {
-            story: Story::new(findings, *pace, *detects),
-            painter,
-            drawn: Vec::new(),
-            clock: FrameClock::default(),
-        };
-        let result = match target {
-            Target::Folder(folder) => pictures.into_folder(folder, frames, stop),
-            Target::Video(file) => std::thread::scope(|scope| {
-                let mut video = Video::new(file);
-                let sound = samples.as_mut().map(|samples| {
-                    let path = video.sound_path();
-                    scope.spawn(move || super::video::write_sound(&path, samples, stop))
-                });
-                let drawn = pictures.into_video(&mut video, *pace, frames, stop);
-                let sound = sound.and_then(|thread| thread.join().ok()).transpose();
-                drawn.and_then(|()| video.finish(sound?.is_some()))
-            }),
-        };
         // What was recorded is finished; another run would start the file anew.
-        result.map_err(StageError::last)
+        self.record(stop).map_err(StageError::last)?;
+        while self.findings.next(stop).is_some() {}
+        Ok(())
     }
 }
 
-/// Takes frames, draws the overlay, and hands finished pictures on.
+/// The sound's half of a recording.
+struct Sound<'a> {
+    samples: Option<&'a mut RingReader<f32>>,
+    track: Option<SoundTrack>,
+}
+
+impl<'a> Sound<'a> {
+    fn new(target: &Target, samples: Option<&'a mut RingReader<f32>>) -> Result<Self, SinkError> {
+        let track = match target {
+            Target::Video(file, _) if samples.is_some() => Some(SoundTrack::start(file)?),
+            _ => None,
+        };
+        Ok(Self { samples, track })
+    }
+
+    /// Writes what comes, and silence for what was lost, until the source ends or `stop`. After an error it goes on
+    /// taking, since a ring that nobody reads would hold a complete run up.
+    fn take_all(&mut self, stop: &Stop) -> Result<(), SinkError> {
+        let Some(samples) = &mut self.samples else { return Ok(()) };
+        let mut written = Ok(());
+        let mut block = Vec::with_capacity(BLOCK);
+        while samples.take_into(&mut block, BLOCK, stop) > 0 {
+            if let (Ok(()), Some(track)) = (&written, &mut self.track) {
+                written = silence(track, samples.newly_lost(), stop).and_then(|()| track.write(&block, stop));
+            }
+            block.clear();
+        }
+        match &mut self.track {
+            Some(track) => written.and_then(|()| track.finish()),
+            None => written,
+        }
+    }
+}
+
+fn silence(track: &mut SoundTrack, count: u64, stop: &Stop) -> Result<(), SinkError> {
+    let mut left = count.min(LONGEST_GAP) as usize;
+    while left > 0 {
+        let now = left.min(BLOCK);
+        track.write(&[0.0; BLOCK][..now], stop)?;
+        left -= now;
+    }
+    Ok(())
+}
+
+/// What became of the pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pictured {
+    Nothing,
+    Files,
+    Video,
+}
+
+/// The picture's half of a recording: takes frames, draws the overlay, hands finished pictures on.
 struct Pictures<'a> {
+    frames: &'a Reader<Frame>,
+    pace: Pace,
     story: Story<'a>,
     painter: &'a mut Painter,
+    sound_is_over: &'a dyn Fn() -> bool,
+    /// The last frame without its overlay, to be shown again when the camera is lost.
+    base: Vec<[u8; 3]>,
+    /// The picture that `next` drew.
     drawn: Vec<[u8; 3]>,
-    clock: FrameClock,
+    last: Option<Last>,
+    rates: Rates,
+}
+
+/// The last frame.
+#[derive(Clone, Copy)]
+struct Last {
+    width: u32,
+    height: u32,
+    sequence: u64,
+    time: MediaTime,
+    captured: Instant,
+}
+
+/// What `next` drew.
+#[derive(Clone, Copy)]
+struct Drawn {
+    size: (u32, u32),
+    sequence: u64,
+    time: MediaTime,
 }
 
 impl Pictures<'_> {
-    /// Takes the next frame that has a picture, and draws it; `None` at the end.
-    fn next(&mut self, frames: &Reader<Frame>, stop: &Stop) -> Option<Drawn> {
+    /// Takes the next frame that has a picture, and draws it; live, the last one again if none comes. `None` at the
+    /// end.
+    fn next(&mut self, stop: &Stop) -> Option<Drawn> {
         loop {
-            let frame = match self.story.pace {
-                Pace::Complete => frames.next(stop)?,
-                Pace::Live => match frames.next_within(LOOK, stop) {
+            let frame = match self.pace {
+                Pace::Complete => self.frames.next(stop)?,
+                Pace::Live => match self.frames.next_within(LOOK, stop) {
                     Some(frame) => frame,
-                    None if stop.is_requested() || frames.is_finished() => return None,
+                    None if stop.is_requested() || self.frames.is_finished() => return None,
                     None => {
                         self.story.catch_up();
-                        continue;
+                        let Some(last) = self.last else { continue };
+                        // By the clock: live sources follow it.
+                        let time = last.time + last.captured.elapsed();
+                        self.story.tell_until(time);
+                        return Some(self.draw(last, time));
                     }
                 },
             };
-            self.story.up_to(&frame, stop);
+            self.story.up_to(frame.sequence(), frame.time(), self.sound_is_over, stop);
+            self.rates.camera.mark(frame.sequence(), frame.time().as_secs());
             // A damaged frame is reported by whoever decodes it first; the picture before it stays.
-            let Ok(rgb) = frame.rgb() else { continue };
-            self.drawn.clear();
-            self.drawn.extend_from_slice(rgb.pixels.as_chunks::<3>().0);
-            let overlay = Overlay {
-                scene: &self.story.scene,
-                now: frame.time(),
-                status: self.clock.status(frame.time(), &self.story.scene),
-            };
-            let drawn = Drawn { width: rgb.width, height: rgb.height, time: frame.time(), sequence: frame.sequence() };
-            if let Some(mut canvas) = Canvas::new(&mut self.drawn, rgb.width, rgb.height) {
-                self.painter.overlay(&mut canvas, &overlay);
-                return Some(drawn);
-            }
+            let Ok(RgbView { pixels, width, height }) = frame.rgb() else { continue };
+            self.base.clear();
+            self.base.extend_from_slice(pixels.as_chunks::<3>().0);
+            let (sequence, time, captured) = (frame.sequence(), frame.time(), frame.captured());
+            let last = Last { width, height, sequence, time, captured };
+            self.last = Some(last);
+            return Some(self.draw(last, time));
         }
     }
 
-    fn into_folder(&mut self, folder: &Path, frames: &Reader<Frame>, stop: &Stop) -> Result<(), SinkError> {
-        while let Some(Drawn { width, height, sequence, .. }) = self.next(frames, stop) {
+    fn draw(&mut self, last: Last, now: MediaTime) -> Drawn {
+        self.drawn.clone_from(&self.base);
+        let scene = &self.story.scene;
+        if let Some(mut canvas) = Canvas::new(&mut self.drawn, last.width, last.height) {
+            let detections = scene.detections.as_ref();
+            if let Some(detections) = detections {
+                self.rates.saw(detections.frame, detections.time);
+            }
+            let status = Status {
+                camera_hz: self.rates.camera.hz(now.as_secs()),
+                detector_hz: self.rates.detector.hz(now.as_secs()),
+                result_age: detections.map(|detections| (now - detections.time.since_start()).since_start()),
+            };
+            self.painter.overlay(&mut canvas, &Overlay { scene, now, status });
+        }
+        Drawn { size: (last.width, last.height), sequence: last.sequence, time: now }
+    }
+
+    fn into_folder(&mut self, folder: &Path, stop: &Stop) -> Result<Pictured, SinkError> {
+        let mut written = None;
+        while let Some(Drawn { size: (width, height), sequence, .. }) = self.next(stop) {
+            // Shown again because the camera is lost: there is no new picture.
+            if written == Some(sequence) {
+                continue;
+            }
             let target = folder.join(format!("frame-{sequence:06}.png"));
             let pixels = self.drawn.as_flattened();
             image::save_buffer(&target, pixels, width, height, image::ColorType::Rgb8)
                 .map_err(|source| SinkError::Picture { target, source })?;
+            written = Some(sequence);
         }
-        Ok(())
+        Ok(if written.is_some() { Pictured::Files } else { Pictured::Nothing })
     }
 
-    /// Fills the video's time slots: each shows the newest picture that was there by then.
-    fn into_video(
-        &mut self,
-        video: &mut Video,
-        pace: Pace,
-        frames: &Reader<Frame>,
-        stop: &Stop,
-    ) -> Result<(), SinkError> {
-        let Some(first) = self.next(frames, stop) else { return Ok(()) };
-        let mut shown = std::mem::take(&mut self.drawn);
-        let mut second = self.next(frames, stop);
-        let rate = match (pace, &second) {
-            (Pace::Live, _) => (LIVE_RATE_HZ, 1),
-            (Pace::Complete, Some(second)) => rate_of(first.time, second.time),
-            (Pace::Complete, None) => (1, 1),
+    /// Fills the video's slots of time from the sources' start on, each with the newest picture that was there by then;
+    /// in a complete run every picture gets one at least.
+    fn into_video(&mut self, file: &Path, encoder: Encoder, stop: &Stop) -> Result<Pictured, SinkError> {
+        let Some(first) = self.next(stop) else { return Ok(Pictured::Nothing) };
+        let (mut shown, mut scaler) = (std::mem::take(&mut self.drawn), Scaler::default());
+        let mut following = self.next(stop);
+        let rate = match (self.pace, following) {
+            (Pace::Live, _) => LIVE_RATE,
+            (Pace::Complete, Some(second)) => rate_between(first.time, second.time),
+            (Pace::Complete, None) => LIVE_RATE,
         };
-        video.start((first.width, first.height), rate)?;
-        let mut written = 0;
-        while let Some(next) = second {
-            let slot = slot_of(next.time - first.time.since_start(), rate);
-            while written < slot {
-                video.picture(&shown, stop)?;
+        let mut track = PictureTrack::start(file, encoder, first.size, rate)?;
+        let (mut written, least) = (0, u64::from(self.pace == Pace::Complete));
+        while let Some(next) = following {
+            let end = slot_of(next.time, rate).max(written + least);
+            while written < end {
+                track.write(&shown, stop)?;
                 written += 1;
             }
-            if (next.width, next.height) == (first.width, first.height) {
+            if next.size == first.size {
                 std::mem::swap(&mut shown, &mut self.drawn);
             } else {
-                video.fit(&self.drawn, (next.width, next.height), &mut shown)?;
+                // A camera may come back with another format.
+                let (width, height) = next.size;
+                let view = RgbView { pixels: self.drawn.as_flattened(), width, height };
+                if let Some(scaled) = scaler.scaled(view, first.size) {
+                    shown.clear();
+                    shown.extend_from_slice(scaled.pixels.as_chunks::<3>().0);
+                }
             }
-            second = self.next(frames, stop);
+            following = self.next(stop);
         }
-        video.picture(&shown, stop)
+        track.write(&shown, stop)?;
+        track.finish()?;
+        Ok(Pictured::Video)
     }
 }
 
-/// A picture that lies ready in `Pictures::drawn`.
-struct Drawn {
-    width: u32,
-    height: u32,
-    time: MediaTime,
-    sequence: u64,
+/// How fast frames come and are looked at, by media time.
+#[derive(Debug, Default)]
+struct Rates {
+    camera: Rate,
+    detector: Rate,
+    looked_at: u64,
+    newest: Option<u64>,
 }
 
-/// What is known at the time of a frame.
-struct Story<'a> {
-    findings: &'a Subscriber<Event>,
-    pace: Pace,
-    detects: bool,
-    scene: Scene,
-    /// Commands that are decided after the frame on show: they come with their word's time, which is earlier.
-    later: Vec<Keyword>,
-    /// The newest frame whose detections have come.
-    detected: Option<u64>,
-    is_over: bool,
-}
-
-impl<'a> Story<'a> {
-    fn new(findings: &'a Subscriber<Event>, pace: Pace, detects: bool) -> Self {
-        let (scene, later) = (Scene::default(), Vec::new());
-        Self { findings, pace, detects, scene, later, detected: None, is_over: false }
-    }
-
-    /// Takes in what belongs to `frame`.
-    fn up_to(&mut self, frame: &Frame, stop: &Stop) {
-        let complete = self.pace == Pace::Complete && self.detects;
-        while complete && !self.is_over && self.detected.is_none_or(|detected| detected < frame.sequence()) {
-            match self.findings.next(stop) {
-                Some(event) => self.take(event),
-                None => self.is_over = true,
-            }
-        }
-        if !complete {
-            self.catch_up();
-        }
-        let now = frame.time();
-        let scene = &mut self.scene;
-        self.later.retain(|keyword| {
-            let due = keyword.decided <= now;
-            if due {
-                scene.update(&Event { time: keyword.time, at: None, kind: EventKind::Keyword(keyword.clone()) });
-            }
-            !due
-        });
-    }
-
-    /// Takes in what has come, without waiting.
-    fn catch_up(&mut self) {
-        while let Some(event) = self.findings.try_next() {
-            self.take(event);
-        }
-    }
-
-    fn take(&mut self, event: Event) {
-        match &event.kind {
-            EventKind::Keyword(keyword) => self.later.push(keyword.clone()),
-            EventKind::Detections(detections) => {
-                self.detected = Some(detections.frame);
-                self.scene.update(&event);
-            }
-            _ => self.scene.update(&event),
+impl Rates {
+    /// The detections of this frame are there.
+    fn saw(&mut self, frame: u64, time: MediaTime) {
+        if self.newest.replace(frame) != Some(frame) {
+            self.looked_at += 1;
+            self.detector.mark(self.looked_at, time.as_secs());
         }
     }
 }
 
-/// Frames a second by media time, smoothed over about a second.
-#[derive(Default)]
-struct FrameClock {
-    last: Option<MediaTime>,
-    period_s: Option<f64>,
-}
-
-impl FrameClock {
-    /// One frame's weight in the mean.
-    const WEIGHT: f64 = 0.1;
-
-    fn status(&mut self, now: MediaTime, scene: &Scene) -> Status {
-        if let Some(last) = self.last.replace(now) {
-            let period = now.as_secs() - last.as_secs();
-            let mean = self.period_s.get_or_insert(period);
-            *mean += Self::WEIGHT * (period - *mean);
-        }
-        let camera_hz = self.period_s.filter(|period| *period > 0.0).map(|period| (1.0 / period) as f32);
-        let seen = scene.detections.as_ref();
-        let result_age = seen.map(|detections| (now - detections.time.since_start()).since_start());
-        Status { camera_hz, detector_hz: None, result_age }
-    }
-}
-
-/// The rate, as a fraction, of pictures that follow each other like these two.
-fn rate_of(first: MediaTime, second: MediaTime) -> (u32, u32) {
+/// The rate, as a fraction, of pictures that follow each other like these two; between 1 and 240 a second.
+fn rate_between(first: MediaTime, second: MediaTime) -> (u32, u32) {
     const NANOS: i64 = 1_000_000_000;
     let period = (second.as_nanos() - first.as_nanos()).clamp(NANOS / i64::from(HIGHEST_RATE_HZ), NANOS);
     (NANOS as u32, period as u32)
@@ -319,10 +378,11 @@ mod tests {
     #[test]
     fn slots_follow_the_rate_of_the_source() {
         let time = |frame: u64| MediaTime::of_count(frame, 30_000, 1001);
-        let rate = rate_of(time(0), time(1));
+        let rate = rate_between(time(0), time(1));
         for frame in [0, 1, 2, 29, 30, 1000, 9000] {
             assert_eq!(slot_of(time(frame), rate), frame);
         }
-        assert_eq!(rate_of(time(5), time(5)).1, 1_000_000_000 / HIGHEST_RATE_HZ, "a rate stays within reason");
+        assert_eq!(rate_between(time(5), time(5)).1, 1_000_000_000 / HIGHEST_RATE_HZ, "a rate stays within reason");
+        assert_eq!(slot_of(time(0) - Duration::from_secs(5), rate), 0);
     }
 }
