@@ -202,21 +202,26 @@ impl Painter {
             canvas.text(&mut self.font, "sound", text_px, (right, baseline), (WHITE, 255));
             right -= 2 * margin_px;
         }
-        self.line.clear();
-        let between = |line: &str| if line.is_empty() { "" } else { "  ·  " };
-        if let Some(rate) = status.camera_hz {
-            let _ = write!(self.line, "camera {rate:.1}/s");
+        let (room, mut pen) = (right - margin_px, margin_px);
+        for part in 0..3 {
+            self.line.clear();
+            let gap = if pen > margin_px { "  ·  " } else { "" };
+            let _ = match (part, status) {
+                (0, Status { camera_hz: Some(rate), .. }) => write!(self.line, "{gap}camera {rate:.1}/s"),
+                (1, Status { detector_hz: Some(rate), .. }) => write!(self.line, "{gap}detector {rate:.1}/s"),
+                (2, Status { result_age: Some(age), .. }) => {
+                    write!(self.line, "{gap}result {} ms old", age.as_millis())
+                }
+                _ => continue,
+            };
+            let end = pen + self.font.width(&self.line, text_px);
+            // Half a word says nothing.
+            if end > room {
+                break;
+            }
+            canvas.text(&mut self.font, &self.line, text_px, (pen, baseline), (WHITE, 255));
+            pen = end;
         }
-        if let Some(rate) = status.detector_hz {
-            let gap = between(&self.line);
-            let _ = write!(self.line, "{gap}detector {rate:.1}/s");
-        }
-        if let Some(age) = status.result_age {
-            let gap = between(&self.line);
-            let _ = write!(self.line, "{gap}result {} ms old", age.as_millis());
-        }
-        let shown = self.font.fitting(&self.line, text_px, right - margin_px);
-        canvas.text(&mut self.font, shown, text_px, (margin_px, baseline), (WHITE, 255));
     }
 
     /// What `line` holds, on a red bar whose upper edge is at `top`; what does not fit is cut.
