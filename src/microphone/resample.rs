@@ -178,7 +178,7 @@ mod tests {
         let whole = converted(44_100, &samples, 10_000);
         assert_eq!(whole.len(), (10_000 * 16_000 + 22_050) / 44_100);
         assert_eq!(converted(44_100, &samples, 1), whole);
-        assert_eq!(converted(44_100, &[], 1), []);
+        assert!(converted(44_100, &[], 1).is_empty());
     }
 
     #[test]

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn another_word_is_heard_after_half_a_second_of_quiet() {
-        check("...yyynn.......", &["yes@1.4", "no@1.9"]);
+        check("...yyyynnnn....", &["yes@1.4", "no@1.9"]);
         // What is left of a word sounds like another for a moment.
         check("...yyynn.......", &["yes@1.4"]);
     }

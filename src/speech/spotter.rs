@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::decision::{Decider, DecisionSettings};
 use super::features::{FeatureExtractor, Framing, FrontEndError};
 use super::scorer::{Scorer, TfliteScorer};
 use crate::findings::{Keyword, Label};
 use crate::media::{MediaTime, SAMPLE_RATE_HZ};
-use crate::model::{EngineError, KeywordsDescription};
+use crate::model::{Bundle, Decision, EngineError, FrontEnd, Task};
 
 /// The spotter's part of the configuration.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KeywordsConfig {
     /// The folder with the model, or `none`. Default: the bundle that comes with lookhear, `models/keywords`.
@@ -107,39 +107,38 @@ pub struct Spotter {
 }
 
 impl Spotter {
-    /// A spotter with the model of a bundle; its bytes must have been checked.
+    /// A spotter with the model of a bundle.
     ///
     /// # Errors
-    /// All of [`ListenerError`] but `Task`.
-    pub fn new(
-        description: &KeywordsDescription,
-        labels: &[Label],
-        model: Arc<[u8]>,
-        config: &KeywordsConfig,
-    ) -> Result<Self, ListenerError> {
-        let rows = FeatureExtractor::new(&description.front_end)?.rows();
-        let scorer = TfliteScorer::new(model, config.threads.unwrap_or(1), rows, labels.len())?;
-        Self::with_scorer(description, labels, Box::new(scorer), config)
+    /// [`ListenerError`]: the bundle is for something else, contradicts itself, or does not fit the configuration.
+    pub fn new(config: &KeywordsConfig, bundle: &Bundle) -> Result<Self, ListenerError> {
+        let Task::Keywords { front_end, decision } = &bundle.task else {
+            return Err(ListenerError::Task { bundle: bundle.path.clone() });
+        };
+        let rows = FeatureExtractor::new(front_end)?.rows();
+        let threads = config.threads.unwrap_or(1);
+        let scorer = TfliteScorer::new(Arc::clone(&bundle.model), threads, rows, bundle.labels.len())?;
+        Self::with_scorer(config, front_end, decision, &bundle.labels, Box::new(scorer))
     }
 
     /// A spotter whose scores come from elsewhere.
     ///
     /// # Errors
-    /// As [`Spotter::new`], but for the engine's.
+    /// As [`Spotter::new`].
     pub fn with_scorer(
-        description: &KeywordsDescription,
+        config: &KeywordsConfig,
+        front_end: &FrontEnd,
+        decision: &Decision,
         labels: &[Label],
         scorer: Box<dyn Scorer>,
-        config: &KeywordsConfig,
     ) -> Result<Self, ListenerError> {
-        let (front_end, decision) = (&description.front_end, &description.decision);
         let extractor = FeatureExtractor::new(front_end)?;
         let (rows, len) = (extractor.rows(), scorer.window_len());
         if len == 0 || len % rows != 0 || scorer.labels() != labels.len() {
             let reason = format!("a window has {len} values, a column {rows}");
             return Err(ListenerError::Model { reason });
         }
-        let thresholds = thresholds(description, labels, config)?;
+        let thresholds = thresholds(config, decision, labels)?;
         let step_samples = u64::from(decision.step_ms) * u64::from(SAMPLE_RATE_HZ) / 1000;
         let columns_a_look = (step_samples / front_end.step_samples as u64).max(1);
         let look_samples = columns_a_look * front_end.step_samples as u64;
@@ -259,9 +258,9 @@ fn is_command(label: &str) -> bool {
 
 /// For each label its threshold: the user's for the word, else the user's for all, else the bundle's in the same order.
 fn thresholds(
-    description: &KeywordsDescription,
-    labels: &[Label],
     config: &KeywordsConfig,
+    decision: &Decision,
+    labels: &[Label],
 ) -> Result<Vec<Option<f32>>, ListenerError> {
     let commands = || labels.iter().filter(|label| is_command(label));
     if let Some(word) = config.thresholds.keys().find(|word| commands().all(|label| **label != ***word)) {
@@ -270,7 +269,6 @@ fn thresholds(
         return Err(ListenerError::Word { word: word.clone(), known: known.join(", ") });
     }
     let of_label = |label: &Label| {
-        let decision = &description.decision;
         let threshold = config.thresholds.get(&**label).copied().or(config.threshold);
         let threshold = threshold.unwrap_or(*decision.thresholds.get(&**label).unwrap_or(&decision.threshold));
         match (0.0..=1.0).contains(&threshold) {
