@@ -173,10 +173,7 @@ impl Layers {
         Ok(())
     }
 
-    fn environment(
-        &mut self,
-        variables: impl Iterator<Item = (String, String, String)>,
-    ) -> Result<(), ConfigError> {
+    fn environment(&mut self, variables: impl Iterator<Item = (String, String, String)>) -> Result<(), ConfigError> {
         for (name, key, text) in variables {
             // The text is what the key's type makes of it: a string, else TOML, else a list with commas.
             let list = || Value::Array(text.split(',').map(|item| Value::String(item.trim().to_owned())).collect());
@@ -205,8 +202,7 @@ impl Layers {
     /// [`ConfigError::Value`] if it does not fit.
     pub fn flag(&mut self, flag: &str, key: &str, value: Option<impl Into<Value>>) -> Result<(), ConfigError> {
         if let Some(value) = value.map(Into::into) {
-            self.check(key, value.clone())
-                .map_err(|reason| ConfigError::Value { place: flag.to_owned(), reason })?;
+            self.check(key, value.clone()).map_err(|reason| ConfigError::Value { place: flag.to_owned(), reason })?;
             self.set(key, value, Origin::Flag(flag.to_owned()));
         }
         Ok(())
@@ -262,10 +258,8 @@ impl Loaded {
     /// # Errors
     /// [`ConfigError::Value`] if a value cannot be written as TOML.
     pub fn show(&self) -> Result<String, ConfigError> {
-        let table = Table::try_from(&self.config).map_err(|error| ConfigError::Value {
-            place: "The configuration".to_owned(),
-            reason: error.to_string(),
-        })?;
+        let table = Table::try_from(&self.config)
+            .map_err(|error| ConfigError::Value { place: "The configuration".to_owned(), reason: error.to_string() })?;
         let mut text = String::new();
         for (section, values) in &table {
             let _ = writeln!(text, "[{section}]");
@@ -333,9 +327,7 @@ fn with_nearest_key(message: &str) -> String {
     };
     let what = if message.starts_with("unknown field") { "key" } else { "value" };
     let known: Vec<&str> = quoted.collect();
-    let nearest = known.iter().max_by(|a, b| {
-        strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b))
-    });
+    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
     match nearest {
         Some(nearest) => format!("unknown {what} `{key}`; the nearest is `{nearest}` (known: {})", known.join(", ")),
         None => format!("unknown {what} `{key}`; remove it"),
@@ -362,7 +354,10 @@ mod tests {
     #[test]
     fn a_typo_names_file_line_key_and_the_nearest_known_key() {
         let error = from_file("[camera]\nsource = \"auto\"\n\n[objects]\ntreshold = 0.5\n").expect_err("a typo");
-        assert!(error.starts_with("lookhear.toml, line 5: unknown key `treshold`; the nearest is `threshold`"), "{error}");
+        assert!(
+            error.starts_with("lookhear.toml, line 5: unknown key `treshold`; the nearest is `threshold`"),
+            "{error}"
+        );
         let error = from_file("[obects]\n").expect_err("a typo");
         assert!(error.contains("line 1: unknown key `obects`; the nearest is `objects`"), "{error}");
         let error = from_file("[run]\npace = \"life\"\n").expect_err("a typo");

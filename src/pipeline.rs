@@ -122,8 +122,10 @@ impl Pipeline {
         let pace = if live { Pace::Live } else { config.run.pace.into() };
         let mut hub = Hub::new(pace, &ledger);
         let mut frames = FrameWriters { pace, ledger: &ledger, has_camera: !config.camera.is_none(), writers: vec![] };
-        let mut sound = SoundWriters { pace, ledger: &ledger, has_sound: !config.microphone.is_none(), writers: vec![] };
-        let (mut workers, mut sinks): (Vec<Box<dyn Stage>>, Vec<Box<dyn Stage>>) = (Vec::new(), Vec::new());
+        let mut sound =
+            SoundWriters { pace, ledger: &ledger, has_sound: !config.microphone.is_none(), writers: vec![] };
+        let mut workers: Vec<Box<dyn Stage>> = Vec::new();
+        let mut sinks: Vec<Box<dyn Stage>> = Vec::new();
 
         // The detector is first, so that a recording never waits for detections of a frame it has not been given.
         if let Some(bundle) = &bundles.objects
@@ -144,7 +146,14 @@ impl Pipeline {
         if let Some(file) = &config.recording.file {
             let (frames, samples) = (frames.reader("recording"), sound.reader("recording"));
             let detects = bundles.objects.is_some();
-            sinks.push(Box::new(Recording::new(file, frames, samples, hub.subscribe("recording", true), pace, detects)?));
+            sinks.push(Box::new(Recording::new(
+                file,
+                frames,
+                samples,
+                hub.subscribe("recording", true),
+                pace,
+                detects,
+            )?));
         }
         if let Some(opening) = Preview::wanted(&config.preview)? {
             let (frames, findings) = (frames.reader("preview"), hub.subscribe("preview", false));
@@ -178,9 +187,7 @@ impl Pipeline {
         for sink in sinks {
             sink_crew.spawn(sink)?;
         }
-        let sink_crew = std::thread::Builder::new()
-            .name("sinks".to_owned())
-            .spawn(move || sink_crew.wait(deadline))?;
+        let sink_crew = std::thread::Builder::new().name("sinks".to_owned()).spawn(move || sink_crew.wait(deadline))?;
         let mut crew = Crew::new(&stop, Restart::default(), move |part, report| {
             log(part, &report);
             supervisor.publish(news(event_kind(part, report)));

@@ -32,7 +32,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             bail!("{name} exists already: remove it first, or name another file.")
         }
-        Err(error) => return Err(error).with_context(|| format!("Cannot write {name}: check the folder's permissions.")),
+        Err(error) => {
+            return Err(error).with_context(|| format!("Cannot write {name}: check the folder's permissions."));
+        }
     };
     file.write_all(SAMPLE.as_bytes()).with_context(|| format!("Cannot write {name}: is the disk full?"))?;
     println!("Wrote {name}: every key with its default, commented out.");

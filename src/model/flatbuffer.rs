@@ -195,7 +195,7 @@ mod tests {
         let visit = |bytes: &[u8]| -> Result<(), Damaged> {
             let table = Table::root(bytes, "sample")?;
             for id in 0..6 {
-                (table.u8(id)?, table.u32(id)?, table.u64(id)?);
+                let _ = (table.u8(id)?, table.u32(id)?, table.u64(id)?);
                 let _ = table.bytes(id, "text");
                 for inner in table.vector::<4>(id, "numbers")?.tables() {
                     inner?.table(0, "inner")?;

@@ -115,8 +115,8 @@ impl Recording {
                 written
             });
             let pictured = match &*target {
-                Target::Folder(folder) => pictures.into_folder(folder, stop),
-                Target::Video(file, encoder) => pictures.into_video(file, *encoder, stop),
+                Target::Folder(folder) => pictures.draw_pngs(folder, stop),
+                Target::Video(file, encoder) => pictures.draw_video(file, *encoder, stop),
             };
             // The sound may be longer than the picture; what comes meanwhile must not fill the queue.
             while pictured.is_ok() && !listener.is_finished() && stop.sleep(LOOK) {
@@ -286,7 +286,7 @@ impl Pictures<'_> {
         Drawn { size: (last.width, last.height), sequence: last.sequence, time: now }
     }
 
-    fn into_folder(&mut self, folder: &Path, stop: &Stop) -> Result<Pictured, SinkError> {
+    fn draw_pngs(&mut self, folder: &Path, stop: &Stop) -> Result<Pictured, SinkError> {
         let mut written = None;
         while let Some(Drawn { size: (width, height), sequence, .. }) = self.next(stop) {
             // Shown again because the camera is lost: there is no new picture.
@@ -304,7 +304,7 @@ impl Pictures<'_> {
 
     /// Fills the video's slots of time from the sources' start on, each with the newest picture that was there by then;
     /// in a complete run every picture gets one at least.
-    fn into_video(&mut self, file: &Path, encoder: Encoder, stop: &Stop) -> Result<Pictured, SinkError> {
+    fn draw_video(&mut self, file: &Path, encoder: Encoder, stop: &Stop) -> Result<Pictured, SinkError> {
         let Some(first) = self.next(stop) else { return Ok(Pictured::Nothing) };
         let (mut shown, mut scaler) = (std::mem::take(&mut self.drawn), Scaler::default());
         let mut following = self.next(stop);

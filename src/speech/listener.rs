@@ -156,7 +156,8 @@ impl Outlet {
 
     /// Publishes the levels up to `time`.
     fn release(&mut self, time: MediaTime) {
-        while let Some(hearing) = self.held.pop_front_if(|hearing| hearing.time <= time) {
+        while let Some(hearing) = self.held.front().copied().filter(|hearing| hearing.time <= time) {
+            self.held.pop_front();
             self.publish(hearing.time, EventKind::Hearing(hearing));
         }
     }

@@ -76,7 +76,7 @@ impl fmt::Debug for Stft {
 ///
 /// - **source**: `tf.signal.hann_window(length, periodic=True)`; agrees within 1e-6
 pub fn hann(length: usize) -> Vec<f32> {
-    let period = if length % 2 == 0 { length } else { length - 1 }.max(1) as f64;
+    let period = if length.is_multiple_of(2) { length } else { length - 1 }.max(1) as f64;
     (0..length).map(|k| (0.5 - 0.5 * (2.0 * PI * k as f64 / period).cos()) as f32).collect()
 }
 
