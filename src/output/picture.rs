@@ -1,7 +1,8 @@
 //! The picture under the overlay: RGB, in the size that is wanted.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::media::RgbView;
 
@@ -23,10 +24,11 @@ impl Scaler {
             return Some(view);
         }
         self.scaled.resize(width as usize * height as usize * 3, 0);
-        let source = ImageRef::new(view.width, view.height, view.pixels, PixelType::U8x3).ok()?;
-        let mut target = Image::from_slice_u8(width, height, &mut self.scaled, PixelType::U8x3).ok()?;
+        let source = TypedImageRef::<U8x3>::from_buffer(view.width, view.height, view.pixels).ok()?;
+        let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut self.scaled).ok()?;
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&source, &mut target, &options).ok()?;
+        // Typed: the other form compiles the resizer for each of the crate's thirteen pixel types.
+        self.resizer.resize_typed(&source, &mut target, &options).ok()?;
         Some(RgbView { pixels: &self.scaled, width, height })
     }
 }

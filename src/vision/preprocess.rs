@@ -6,8 +6,9 @@
 //! Buffers are allocated with the first picture of a size; after that only the resizer's tables of weights are (about
 //! 10 KiB a picture).
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::DetectorError;
 use crate::media::RgbView;
@@ -92,11 +93,11 @@ fn stretch(
     if rgb.width == 0 || rgb.height == 0 {
         return Err(wrong("it has no pixels".to_owned()));
     }
-    let from =
-        ImageRef::new(rgb.width, rgb.height, rgb.pixels, PixelType::U8x3).map_err(|error| wrong(error.to_string()))?;
-    let mut to =
-        Image::from_slice_u8(width, height, into, PixelType::U8x3).map_err(|error| wrong(error.to_string()))?;
-    resizer.resize(&from, &mut to, options).map_err(|error| wrong(error.to_string()))
+    let from = TypedImageRef::<U8x3>::from_buffer(rgb.width, rgb.height, rgb.pixels)
+        .map_err(|error| wrong(error.to_string()))?;
+    let mut to = TypedImage::<U8x3>::from_buffer(width, height, into).map_err(|error| wrong(error.to_string()))?;
+    // Typed: the other form compiles the resizer for each of the crate's thirteen pixel types.
+    resizer.resize_typed(&from, &mut to, options).map_err(|error| wrong(error.to_string()))
 }
 
 #[cfg(test)]
