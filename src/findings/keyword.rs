@@ -12,7 +12,7 @@ pub struct Keyword {
     pub label: Label,
     /// How sure the model is, 0…1, smoothed as it was for the decision.
     pub score: f32,
-    /// When the word was spoken: the middle of the stretch of sound that the decision rests on.
+    /// When the word was spoken: its middle, as the spotter estimates it.
     pub time: MediaTime,
     /// When it was decided; `decided − time` is the spotter's delay.
     pub decided: MediaTime,
