@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $ lookhear features --kind log-mel --png yes.png tests/data/keywords/yes.wav
-//! tests/data/keywords/yes.wav  log-mel  98 columns × 80 rows  -10.13 … 3.52
+//! tests/data/keywords/yes.wav  log-mel  98 columns × 80 rows  -7.54 … 2.59
 //! ```
 //! - `spectrogram`: magnitudes of 257 frequencies from 0 to 8 kHz (in the picture, in decibels)
 //! - `log-mel`: natural logarithm of the energies in 80 mel bands from 80 to 7600 Hz

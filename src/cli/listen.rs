@@ -3,13 +3,13 @@
 //! ```text
 //! $ lookhear listen --model models/keywords assets/demo/commands.wav
 //! assets/demo/commands.wav  28.0 s
-//!      1.800 s  yes       0.97
+//!      1.920 s  yes       0.91
 //!   …
 //! $ lookhear listen --model models/keywords --json assets/demo/commands.wav
-//! {"file":"assets/demo/commands.wav","time_s":1.8,"label":"yes","score":0.9701,"decided_s":2.4}
+//! {"file":"assets/demo/commands.wav","time_s":1.92,"label":"yes","score":0.9141,"decided_s":2.2}
 //! ```
 //! Each file is heard as a stream, by the same spotter and the same decisions as `run`. WAV files are read directly, all
-//! other sound and film by ffmpeg. A time is that of the middle of the word, as the decision's window shows it.
+//! other sound and film by ffmpeg. A time is that of the middle of the word, by estimate.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -29,6 +29,9 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// The rates that are told of a device that offers a range.
 const KNOWN_RATES_HZ: [u32; 8] = [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000];
 
+/// More channels are not told of.
+const MOST_CHANNELS: u16 = 8;
+
 /// A microphone that was found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MicrophoneInfo {
@@ -40,7 +43,7 @@ pub struct MicrophoneInfo {
     pub is_default: bool,
     /// Usual rates that it offers, in samples a second; empty if it is in use or gone.
     pub rates_hz: Vec<u32>,
-    /// How many channels it offers.
+    /// How many channels it offers, up to 8: converters claim any number.
     pub channels: Vec<u16>,
 }
 
@@ -65,7 +68,8 @@ fn info(device: &Device, is_default: bool) -> MicrophoneInfo {
     let is_offered = |rate_hz: &u32| {
         offered.iter().any(|range| (range.min_sample_rate()..=range.max_sample_rate()).contains(rate_hz))
     };
-    let mut channels: Vec<u16> = offered.iter().map(cpal::SupportedStreamConfigRange::channels).collect();
+    let mut channels: Vec<u16> =
+        offered.iter().map(|range| range.channels()).filter(|channels| *channels <= MOST_CHANNELS).collect();
     channels.sort_unstable();
     channels.dedup();
     MicrophoneInfo {
@@ -89,7 +93,8 @@ fn name_of(device: &Device) -> String {
 /// The input devices, one for each piece of hardware.
 ///
 /// ALSA knows some twenty names of a card, for ways of mixing and converting; of those its `hw:` names are kept, and of
-/// these the ones with the card's name, which stays when cards are plugged in another order. Elsewhere all are kept.
+/// these the ones with the card's name, which stays when cards are plugged in another order. Without any, what is left
+/// may lead to a sound server; only `null`, which gives silence for ever, hears nobody. Elsewhere all are kept.
 fn hardware(host: &Host) -> Vec<Device> {
     let devices: Vec<_> = host.input_devices().map(Iterator::collect).unwrap_or_default();
     let names: Vec<String> = devices.iter().map(name_of).collect();
@@ -97,7 +102,9 @@ fn hardware(host: &Host) -> Vec<Device> {
         |name: &str| name.strip_prefix("hw:CARD=").is_some_and(|card| card.starts_with(|c: char| c.is_ascii_digit()));
     let has_hardware = names.iter().any(|name| name.starts_with("hw:"));
     let has_named = names.iter().any(|name| name.starts_with("hw:") && !is_numbered(name));
-    let is_kept = |name: &String| !has_hardware || (name.starts_with("hw:") && !(has_named && is_numbered(name)));
+    let is_kept = |name: &String| {
+        (!has_hardware && name != "null") || (name.starts_with("hw:") && !(has_named && is_numbered(name)))
+    };
     devices.into_iter().zip(names).filter(|(_, name)| is_kept(name)).map(|(device, _)| device).collect()
 }
 

@@ -11,10 +11,15 @@
 //! ```
 //! The scores are averaged over the last few decisions, where decisions before the first count as zero: a single high
 //! score at the start is no command. The best command triggers when its average reaches its threshold, if the word is
-//! armed and the last event is [`QUIET_AFTER_EVENT`] ago. It is armed again once its average has fallen below half its
-//! threshold, so a word that stays in the window gives one event, and the same word said again gives another.
+//! armed and the last event is [`QUIET_AFTER_EVENT`] ago.
 //!
-//! The recipe of the shipped model measures its threshold by the same rule (`models/keywords/train/stream.py`).
+//! A word is armed again in two ways. Its average falls below half its threshold: the word has left the window. Or the
+//! window has moved on by its whole length since the event: whatever is heard now was said since. Without the second, a
+//! word said again after half a second is missed, because the one comes into the window before the other has left, and
+//! a good model never doubts in between. (So a word drawn out for much longer than a second is heard again.)
+//!
+//! The recipe of the shipped model measures its threshold by the same rule, but for the second way of arming
+//! (`models/keywords/train/stream.py`).
 
 use std::time::Duration;
 
@@ -35,6 +40,9 @@ pub struct DecisionSettings {
     pub smoothing: usize,
     /// For each label the average that triggers it; `None` for those that are no command (silence, unknown).
     pub thresholds: Vec<Option<f32>>,
+    /// After this long nothing of the sound under an average is older than the event: the length of the window and of
+    /// the smoothing.
+    pub renewed_after: Duration,
 }
 
 /// A command, as decided.
@@ -55,7 +63,9 @@ pub struct Decider {
     next_row: usize,
     smoothed: Vec<f32>,
     armed: Vec<bool>,
-    last_event: Option<MediaTime>,
+    renewed_after: Duration,
+    /// The label and the time of the last event.
+    last_event: Option<(usize, MediaTime)>,
 }
 
 impl Decider {
@@ -67,6 +77,7 @@ impl Decider {
             next_row: 0,
             smoothed: vec![0.0; labels],
             armed: vec![true; labels],
+            renewed_after: settings.renewed_after,
             last_event: None,
             thresholds: settings.thresholds,
         }
@@ -96,6 +107,11 @@ impl Decider {
     }
 
     fn trigger(&mut self, time: MediaTime) -> Option<Decided> {
+        if let Some((label, event)) = self.last_event
+            && time >= event + self.renewed_after
+        {
+            self.armed[label] = true;
+        }
         let mut best: Option<(usize, f32, f32)> = None;
         for (label, threshold) in self.thresholds.iter().enumerate() {
             let (Some(threshold), score) = (*threshold, self.smoothed[label]) else { continue };
@@ -105,12 +121,12 @@ impl Decider {
             }
         }
         let (label, score, threshold) = best?;
-        let is_quiet = self.last_event.is_none_or(|last| time >= last + QUIET_AFTER_EVENT);
+        let is_quiet = self.last_event.is_none_or(|(_, event)| time >= event + QUIET_AFTER_EVENT);
         if !(self.armed[label] && is_quiet && score >= threshold) {
             return None;
         }
         self.armed[label] = false;
-        self.last_event = Some(time);
+        self.last_event = Some((label, time));
         Some(Decided { label, score })
     }
 
@@ -141,7 +157,8 @@ mod tests {
 
     fn events(script: &str) -> Vec<String> {
         let thresholds = vec![None, Some(0.6), Some(0.6)];
-        let mut decider = Decider::new(DecisionSettings { smoothing: 3, thresholds });
+        let mut decider =
+            Decider::new(DecisionSettings { smoothing: 3, thresholds, renewed_after: Duration::from_millis(1_300) });
         let scores = |letter| match letter {
             'y' => [0.05, 0.95, 0.0],
             'n' => [0.05, 0.0, 0.95],
@@ -158,17 +175,19 @@ mod tests {
     }
 
     #[test]
-    fn one_utterance_gives_one_event_however_long_it_lasts() {
+    fn one_utterance_gives_one_event_as_long_as_it_is_in_the_window() {
         check("...yyyyy......", &["yes@1.4"]);
-        check("...yyyyyyyyyyyyyyyyyyyyyyyyyyyyyy", &["yes@1.4"]);
+        check("...yyyyyyyyyyyyy..............", &["yes@1.4"]);
         // A short dip does not bring the average below half the threshold.
-        check("...yyyy?yyyyyyyyy....", &["yes@1.4"]);
+        check("...yyyy?yyyyy........", &["yes@1.4"]);
     }
 
     #[test]
     fn the_same_word_said_twice_gives_two_events() {
         check("...yyyyy.....yyyyy...", &["yes@1.4", "yes@2.4"]);
         check("...yyyyy...yyyyy...", &["yes@1.4", "yes@2.2"]);
+        // Half a second of pause: the second comes into the window before the first has left it.
+        check("...yyyyyyyyy?yyyyyyyyy...", &["yes@1.4", "yes@2.7"]);
     }
 
     #[test]
@@ -194,7 +213,11 @@ mod tests {
 
     #[test]
     fn scores_that_are_no_numbers_count_as_zero_and_do_not_stay() {
-        let mut decider = Decider::new(DecisionSettings { smoothing: 2, thresholds: vec![None, Some(0.5)] });
+        let mut decider = Decider::new(DecisionSettings {
+            smoothing: 2,
+            thresholds: vec![None, Some(0.5)],
+            renewed_after: Duration::from_secs(1),
+        });
         assert_eq!(decider.decide(MediaTime::ZERO, &[0.0, f32::NAN]), None);
         assert_eq!(decider.smoothed(), [0.0, 0.0]);
         let decided = decider.decide(MediaTime::ZERO, &[0.0, 1.0]);

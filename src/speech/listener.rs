@@ -2,7 +2,7 @@
 //!
 //! - **waits for** samples only
 //! - **skips** nothing; of what the ring lost, the time is passed over and the second before is forgotten
-//! - **allocates** nothing after its first round
+//! - **allocates** nothing after its first round, but for a gap's backlog
 //! - **ends** with the microphone, or on request
 //!
 //! ## Times in order
@@ -71,17 +71,15 @@ impl Listener {
 
     fn listen(&mut self, stop: &Stop) -> Result<(), ListenerError> {
         let mut block = Block { samples: Vec::with_capacity(LEVEL_SAMPLES), end: 0 };
-        while self.take(&mut block, |ring, out, most| ring.take_into(out, most, stop))? {
+        loop {
+            let before = block.samples.len();
+            if self.samples.take_into(&mut block.samples, LEVEL_SAMPLES - before, stop) == 0 {
+                break;
+            }
+            self.hear(&mut block, before)?;
             let lost = self.samples.newly_lost();
             if lost > 0 {
-                // What is in the ring now came before the gap, as far as one can know.
-                while self.take(&mut block, RingReader::try_take_into)? {}
-                tracing::debug!(lost, "passes over samples that were lost");
-                block.end += lost + block.samples.len() as u64;
-                block.samples.clear();
-                if let Some(spotter) = &mut self.spotter {
-                    spotter.lose(lost);
-                }
+                self.pass_over(lost, &mut block)?;
             }
         }
         if let Some(spotter) = &mut self.spotter
@@ -94,16 +92,8 @@ impl Listener {
         Ok(())
     }
 
-    /// Takes samples by way of `take`, as many as the block still lacks at most, and hears them. Returns whether any came.
-    fn take(
-        &mut self,
-        block: &mut Block,
-        take: impl FnOnce(&mut RingReader<f32>, &mut Vec<f32>, usize) -> usize,
-    ) -> Result<bool, ListenerError> {
-        let before = block.samples.len();
-        if take(&mut self.samples, &mut block.samples, LEVEL_SAMPLES - before) == 0 {
-            return Ok(false);
-        }
+    /// Hears the samples of `block` from number `before` on; tells the level of a full one.
+    fn hear(&mut self, block: &mut Block, before: usize) -> Result<(), ListenerError> {
         let mut lag = Duration::ZERO;
         if let Some(spotter) = &mut self.spotter {
             lag = spotter.lag();
@@ -116,7 +106,28 @@ impl Listener {
             self.outlet.reached(time - lag);
             block.samples.clear();
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Passes over `lost` samples. What is in the ring now came before them: samples are lost when the ring is full.
+    fn pass_over(&mut self, lost: u64, block: &mut Block) -> Result<(), ListenerError> {
+        let mut backlog = Vec::new();
+        self.samples.try_take_into(&mut backlog, usize::MAX);
+        let mut rest = backlog.as_slice();
+        while !rest.is_empty() {
+            let before = block.samples.len();
+            let (now, later) = rest.split_at(rest.len().min(LEVEL_SAMPLES - before));
+            block.samples.extend_from_slice(now);
+            self.hear(block, before)?;
+            rest = later;
+        }
+        tracing::debug!(lost, "passes over samples that were lost");
+        block.end += lost + block.samples.len() as u64;
+        block.samples.clear();
+        if let Some(spotter) = &mut self.spotter {
+            spotter.lose(lost);
+        }
+        Ok(())
     }
 }
 
@@ -245,15 +256,15 @@ mod tests {
 
     #[test]
     fn words_and_levels_come_out_in_the_order_of_their_times() {
-        let samples = clicks(&[0.5, 2.0, 3.99]);
+        let samples = clicks(&[1.5, 2.7, 3.99]);
         let events = heard(Pace::Complete, Some(spotter()), |mut writer, _| {
             assert!(writer.give(&samples, &Stop::new()));
         });
-        // A click is in the middle of the window from 0.2 s after it to 0.8 s after it, and two of three looks suffice.
+        // The script sees a click 0.2 s after it, later than a model sees a word, and two of three looks suffice.
         let found = keywords(&events);
         assert_eq!(found.len(), 3, "{found:?}");
-        for ((time, decided), click) in found.iter().zip([0.5, 2.0, 3.99]) {
-            assert!((decided - time - 0.6).abs() < 1e-9 && (time - click).abs() < 0.2, "{time} {decided} {click}");
+        for ((time, decided), click) in found.iter().zip([1.5, 2.7, 3.99]) {
+            assert!((decided - time - 0.28).abs() < 1e-9 && (time - click).abs() < 0.3, "{time} {decided} {click}");
         }
         let times: Vec<MediaTime> = events.iter().map(|event| event.time).collect();
         assert!(times.is_sorted(), "{times:?}");
@@ -291,7 +302,7 @@ mod tests {
         });
         let found = keywords(&events);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!((found[0].0 - 2.0).abs() < 0.2 && (found[1].0 - 606.0).abs() < 0.2, "{found:?}");
+        assert!((found[0].0 - 2.0).abs() < 0.3 && (found[1].0 - 606.0).abs() < 0.3, "{found:?}");
         assert!(events.iter().all(|event| event.at.is_some()));
     }
 }
