@@ -167,7 +167,9 @@ impl Outlet {
 
     /// Publishes the levels up to `time`.
     fn release(&mut self, time: MediaTime) {
-        while let Some(hearing) = self.held.front().copied().filter(|hearing| hearing.time <= time) {
+        while let Some(&hearing) = self.held.front()
+            && hearing.time <= time
+        {
             self.held.pop_front();
             self.publish(hearing.time, EventKind::Hearing(hearing));
         }
