@@ -2,7 +2,7 @@
 //! sees and hears.
 //!
 //! The process is this program with a hidden command. Its standard input is the memory with the pictures, its standard
-//! output carries one [`Word`] a line to the preview, what it has to say goes to standard error. It ends when the user
+//! output carries one word a line to the preview, what it has to say goes to standard error. It ends when the user
 //! closes the window or asks it to, with its display, and when the preview's process is gone.
 
 use std::cell::RefCell;
