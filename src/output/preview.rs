@@ -22,6 +22,8 @@ use crate::media::{Frame, LARGEST_SIDE, MediaTime, RgbView};
 
 /// The longest wait for a frame: the window's keys and the level meter are looked after in between.
 const TICK: Duration = Duration::from_millis(50);
+/// The window gets the size of the first picture, so that of a camera is awaited, but no longer than most take.
+const FIRST_PICTURE_WITHIN: Duration = Duration::from_secs(3);
 /// Where there is no picture.
 const PANEL: Colour = [24, 26, 32];
 const PANEL_SIZE: (u32, u32) = (640, 480);
@@ -137,7 +139,7 @@ impl Stage for Preview {
     fn run(&mut self, stop: &Stop) -> Result<(), StageError> {
         let room = self.largest.0.max(PANEL_SIZE.0) as usize * self.largest.1.max(PANEL_SIZE.1) as usize;
         let mut window = Supervisor::new(self.opening.clone(), room);
-        let mut view = View::new(if self.frames.is_some() { "no picture yet" } else { "no camera" });
+        let mut view = View::new(if self.frames.is_some() { AWAITED } else { "no camera" });
         while !stop.is_requested() {
             if let Some(frame) = self.next_frame(stop) {
                 view.take_frame(&frame, self.largest);
@@ -156,6 +158,9 @@ impl Stage for Preview {
                 stop.request();
                 break;
             }
+            if view.may_still_get_its_size() {
+                continue;
+            }
             let (width, height) = view.size;
             if let Some(mut canvas) = window.next(width, height).and_then(|pixels| Canvas::new(pixels, width, height)) {
                 view.compose(&mut canvas, &mut self.painter);
@@ -165,6 +170,9 @@ impl Stage for Preview {
         Ok(())
     }
 }
+
+/// Said in place of a picture that may come.
+const AWAITED: &str = "no picture yet";
 
 /// What is shown: the last picture, and what was found.
 #[derive(Debug)]
@@ -200,6 +208,10 @@ impl View {
             detector: Rate::default(),
             looked_at: 0,
         }
+    }
+
+    fn may_still_get_its_size(&self) -> bool {
+        self.notice == Some(AWAITED) && self.epoch.elapsed() < FIRST_PICTURE_WITHIN
     }
 
     fn take_frame(&mut self, frame: &Frame, largest: (u32, u32)) {

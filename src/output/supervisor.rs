@@ -9,6 +9,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -148,6 +149,8 @@ impl WindowProcess {
         if !opening.folder.as_os_str().is_empty() {
             command.current_dir(&opening.folder);
         }
+        // An interrupt typed at the terminal is for the program; the window would look as if it had died of itself.
+        command.process_group(0);
         let mut child = command.stdin(pixels.handle()?).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (sender, words) = unbounded();
         let mut readers = Vec::new();
