@@ -145,3 +145,10 @@ fn a_microphone_of_that_name_is_looked_for_again_and_told_of() {
     let Err(StageError::Retry(error)) = microphone.run(&Stop::new()) else { panic!("it may be plugged in later") };
     assert!(error.to_string().starts_with("Cannot find the microphone no such microphone: "), "{error}");
 }
+
+#[test]
+fn raw_samples_on_standard_input_need_a_believable_rate() {
+    let config = MicrophoneConfig { source: "-".to_owned(), pipe_rate_hz: 7, ..MicrophoneConfig::default() };
+    let text = Microphone::new(&config, Pace::Complete, Instant::now(), Vec::new()).expect_err("7 Hz").to_string();
+    assert!(text.starts_with("Cannot convert the sound: 7 samples a second "), "{text}");
+}

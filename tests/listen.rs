@@ -1,5 +1,8 @@
 //! Whoever says a command is heard: the shipped bundle on real streams, and against what its recipe computed.
+#![allow(unsafe_code, reason = "an allocator that counts")]
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
@@ -10,6 +13,29 @@ use lookhear::model::Task;
 use lookhear::speech::{FeatureExtractor, KeywordsConfig, Scorer, Spotter, TfliteScorer};
 
 const COMMANDS: [&str; 10] = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"];
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: all work is the system allocator's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 fn bundle() -> Bundle {
     Bundle::open(Path::new("models/keywords")).expect("the bundle that we ship")
@@ -132,4 +158,21 @@ fn thresholds_of_words_that_are_not_known_are_refused_with_the_nearest() {
     assert!(text.starts_with("Cannot set a threshold for \"stopp\": ") && text.contains("it knows stop, "), "{text}");
     assert!(with("silence", 0.5).is_err(), "silence is no command");
     assert!(with("stop", f32::NAN).expect_err("no share").contains("between 0 and 1"));
+}
+
+#[test]
+fn hearing_allocates_nothing() {
+    let samples = read_file(Path::new("assets/demo/commands.wav")).expect("the demo's sound");
+    let mut spotter = Spotter::new(&KeywordsConfig::default(), &bundle()).expect("it fits");
+    let (mut looks, mut words) = (0, 0);
+    let mut tell = |look: lookhear::speech::Look<'_>| {
+        looks += 1;
+        words += u32::from(look.keyword.is_some());
+    };
+    // The engine's first inference may still arrange its memory.
+    spotter.hear(&samples[..20_000], &mut tell).expect("it runs");
+    let before = ALLOCATIONS.get();
+    spotter.hear(&samples[20_000..], &mut tell).expect("it runs");
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert!(looks > 260 && words >= 7, "{looks} looks, {words} words");
 }
