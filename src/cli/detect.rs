@@ -18,6 +18,7 @@ use anyhow::{Context, bail};
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use serde::Serialize;
 
+use super::progress;
 use crate::config::find_data;
 use crate::findings::Detection;
 use crate::media::{LARGEST_SIDE, RgbView};
@@ -60,6 +61,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let mut finder = ObjectFinder::new(&config, &bundle)?;
     let mut marked = args.output.map(MarkedPictures::new).transpose()?;
     let (mut found, mut failed) = (Vec::new(), 0);
+    let progress = progress::bar(args.images.len(), "pictures");
     for path in &args.images {
         let looked = read(path).and_then(|mut image| {
             let rgb = RgbView { pixels: image.as_raw(), width: image.width(), height: image.height() };
@@ -70,14 +72,16 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             Ok(image)
         });
         match looked {
-            Ok(image) => print(&mut io::stdout().lock(), path, &image, &found, args.json)?,
+            Ok(image) => progress.suspend(|| print(&mut io::stdout().lock(), path, &image, &found, args.json))?,
             Err(error) => {
                 // Only the number of these is returned, so this is the one place that tells which and why.
-                eprintln!("lookhear: {error}");
+                progress.suspend(|| eprintln!("lookhear: {error}"));
                 failed += 1;
             }
         }
+        progress.inc(1);
     }
+    progress.finish_and_clear();
     if finder.dropped() > 0 {
         tracing::warn!(results = finder.dropped(), "the model gave results that are no numbers; they were dropped");
     }

@@ -7,6 +7,7 @@ mod features;
 mod init;
 mod listen;
 mod model;
+mod progress;
 mod run;
 
 use std::ffi::OsString;
@@ -93,11 +94,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match result {
         Ok(()) => exit(Exit::Success),
+        // `lookhear devices | head` has seen enough.
+        Err(error) if is_broken_pipe(&error) => exit(Exit::Success),
         Err(error) => {
             report(&error, line.verbose);
             exit(if error.is::<ConfigError>() { Exit::Usage } else { Exit::Failure })
         }
     }
+}
+
+/// Whether the reader of standard output has ended.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
 fn exit(exit: Exit) -> ExitCode {

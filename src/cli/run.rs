@@ -14,7 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use crate::config::{Config, Layers};
+use super::progress;
+use crate::config::{Config, Layers, PaceConfig};
 use crate::flow::{EdgeCounts, Stop};
 use crate::model::trial;
 use crate::output::PreviewMode;
@@ -80,19 +81,23 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     }
     let pipeline = Pipeline::build(&config, &bundles, &stop)?;
     drop(bundles);
-    let stats = config.run.stats.then(|| {
-        let (ledger, life) = (pipeline.ledger().clone(), stop.for_stage());
-        std::thread::spawn(move || {
+    let (ledger, life, stats) = (pipeline.ledger().clone(), stop.for_stage(), config.run.stats);
+    // A spinner would be torn by the lines of what is found, unless those go elsewhere.
+    let quiet = config.run.pace == PaceConfig::Complete && !std::io::stdout().is_terminal();
+    let display = std::thread::Builder::new().name("display".to_owned()).spawn(move || match (stats, quiet) {
+        (true, _) => {
             while life.sleep(STATS_PERIOD) {
                 eprint!("{}", table(&ledger.summary()));
             }
-        })
-    });
+        }
+        (false, true) => progress::follow(&ledger, &life),
+        (false, false) => {}
+    })?;
     let Summary { failures, ledger } = pipeline.run(STOP_DEADLINE)?;
     stop.request();
-    if let Some(thread) = stats {
-        // It only prints, and has been asked to stop.
-        let _ = thread.join();
+    // It only prints, and has been asked to stop.
+    let _ = display.join();
+    if stats {
         eprint!("{}", table(&ledger));
     }
     match failures.as_slice() {
