@@ -60,6 +60,10 @@ impl Area {
     pub fn bottom(self) -> i32 {
         self.top.saturating_add(self.height)
     }
+    pub fn overlaps(self, other: Self) -> bool {
+        let across = self.left < other.right() && other.left < self.right();
+        across && self.top < other.bottom() && other.top < self.bottom()
+    }
     /// Larger by `by` on each side.
     pub fn grown(self, by: i32) -> Self {
         Self { left: self.left - by, top: self.top - by, width: self.width + 2 * by, height: self.height + 2 * by }

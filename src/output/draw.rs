@@ -79,6 +79,8 @@ pub struct Painter {
     font: Font,
     /// Where numbers become text, used again.
     line: String,
+    /// Where the tags of the picture are, the surest first; used again.
+    tags: Vec<Area>,
 }
 
 /// The sizes that follow from a picture's.
@@ -104,7 +106,7 @@ impl Painter {
     /// # Errors
     /// [`InvalidFont`] if the program was built with a damaged font file.
     pub fn new() -> Result<Self, InvalidFont> {
-        Ok(Self { font: Font::new()?, line: String::with_capacity(128) })
+        Ok(Self { font: Font::new()?, line: String::with_capacity(128), tags: Vec::new() })
     }
 
     /// Draws a box with label and score for each of `items`, the first (the surest) on top.
@@ -156,28 +158,53 @@ impl Painter {
             canvas.outline(area, sizes.stroke_px, colour, 255);
         }
         // After all boxes: no line may cross a label.
-        for detection in items.iter().rev() {
-            let area = area_of(detection.bounds, canvas.width(), canvas.height());
-            self.tag(canvas, detection, area, top_limit);
+        self.tags.clear();
+        for detection in items {
+            let area = self.place_for_tag(canvas, detection, top_limit);
+            self.tags.push(area);
+        }
+        for (index, detection) in items.iter().enumerate().rev() {
+            self.tag(canvas, detection, self.tags[index]);
         }
     }
 
-    /// Label and score on a filled tag: on the box's upper edge where there is room, else just below it.
-    fn tag<P: Pixel>(&mut self, canvas: &mut Canvas<'_, P>, detection: &Detection, bounds: Area, top_limit: i32) {
+    /// Where label and score of a detection go: on its box's upper edge if there is room, else in the next place that
+    /// is free of the tags of surer ones.
+    fn place_for_tag<P: Pixel>(&mut self, canvas: &Canvas<'_, P>, detection: &Detection, top_limit: i32) -> Area {
         let Sizes { text_px, stroke_px, margin_px } = Sizes::of(canvas);
+        self.write_tag(detection);
+        let (ascent, descent) = self.font.ascent_descent(text_px);
+        let (width, height) = (self.font.width(&self.line, text_px) + 2 * margin_px, ascent + descent + 2);
+        let bounds = area_of(detection.bounds, canvas.width(), canvas.height());
+        let (above, below) = (bounds.top + stroke_px - height, bounds.bottom() - stroke_px);
+        let left = bounds.left.min(canvas.width() as i32 - width).max(0);
+        let lowest = canvas.height() as i32 - height;
+        let at = |top: i32| Area { left, top: top.min(lowest).max(0), width, height };
+        let tags = &self.tags;
+        let is_free = |area: &Area| !tags.iter().any(|other| other.overlaps(*area));
+        let inside = bounds.top.max(top_limit);
+        // Inside is where the head is; but a box at the picture's upper edge has no better place.
+        let (second, fourth) = if above >= top_limit { (below, inside) } else { (inside, below) };
+        let places = [above, second, above - height, fourth, below + height];
+        let mut fitting = places.into_iter().filter(|top| (top_limit..=lowest).contains(top)).map(at);
+        // In a crowd some tag has to cover another.
+        fitting.clone().find(is_free).or_else(|| fitting.next()).unwrap_or_else(|| at(inside))
+    }
+
+    fn tag<P: Pixel>(&mut self, canvas: &mut Canvas<'_, P>, detection: &Detection, area: Area) {
+        let Sizes { text_px, margin_px, .. } = Sizes::of(canvas);
+        self.write_tag(detection);
+        let (ascent, _) = self.font.ascent_descent(text_px);
+        let colour = colour_of(&detection.label);
+        canvas.fill(area, colour, 255);
+        let ink = if luminance(colour) > 120 { BLACK } else { WHITE };
+        let pen = (area.left + margin_px, area.top + 1 + ascent);
+        canvas.text(&mut self.font, &self.line, text_px, pen, (ink, 255));
+    }
+
+    fn write_tag(&mut self, detection: &Detection) {
         self.line.clear();
         let _ = write!(self.line, "{} {:.2}", detection.label, detection.score);
-        let (ascent, descent) = self.font.ascent_descent(text_px);
-        let width = self.font.width(&self.line, text_px) + 2 * margin_px;
-        let height = ascent + descent + 2;
-        let above = bounds.top + stroke_px - height;
-        let top = if above >= top_limit { above } else { bounds.top.max(top_limit) };
-        let top = top.min(canvas.height() as i32 - height).max(0);
-        let left = bounds.left.min(canvas.width() as i32 - width).max(0);
-        let colour = colour_of(&detection.label);
-        canvas.fill(Area { left, top, width, height }, colour, 255);
-        let ink = if luminance(colour) > 120 { BLACK } else { WHITE };
-        canvas.text(&mut self.font, &self.line, text_px, (left + margin_px, top + 1 + ascent), (ink, 255));
     }
 
     fn status_bar<P: Pixel>(
@@ -383,6 +410,19 @@ mod tests {
         assert_eq!(at(400, 359), colour_of("person"));
         assert_eq!(at(320, 300), [90, 90, 90], "the inside is left alone");
         assert_eq!(colour_of("person"), PALETTE[0], "a label keeps its colour for good");
+    }
+
+    #[test]
+    fn the_tags_of_neighbours_do_not_cover_each_other() {
+        let mut pixels = vec![[0u8; 3]; 640 * 480];
+        let canvas = Canvas::new(&mut pixels, 640, 480).expect("enough pixels");
+        let mut painter = Painter::new().expect("the built-in font is whole");
+        let three = [0.3, 0.36, 0.42].map(|x| detection("person", [x, 0.4, 0.05, 0.3]));
+        for neighbour in &three {
+            let area = painter.place_for_tag(&canvas, neighbour, 20);
+            assert!(!painter.tags.iter().any(|other| other.overlaps(area)), "{area:?} in {:?}", painter.tags);
+            painter.tags.push(area);
+        }
     }
 
     #[test]
