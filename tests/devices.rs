@@ -56,6 +56,7 @@ tests_inside! {
     a_missing_camera_names_those_that_are_there
     nokhwa_captures_and_leaves_a_frozen_camera_behind
     a_camera_in_use_is_said
+    the_program_sees_and_hears_and_finds_a_lost_microphone_again
 }
 
 /// What runs in the kernel.
@@ -352,5 +353,49 @@ mod inside {
         first.end();
         second.take(5);
         second.end();
+    }
+
+    /// The whole program on a camera and a sound card: what is played to the card is heard as a command; a card that is
+    /// pulled out is reported, the camera goes on, and the card is found again.
+    #[test]
+    #[ignore = "runs in the kernel"]
+    fn the_program_sees_and_hears_and_finds_a_lost_microphone_again() {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_lookhear"))
+            .args(["run", "--preview", "none", "--events", "-", "--camera", "auto"])
+            .args(["--microphone", "plughw:CARD=Loopback,DEV=0"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (sender, lines) = std::sync::mpsc::channel::<String>();
+        let stdout = program.stdout.take().expect("it is piped");
+        std::thread::spawn(move || {
+            let lines = std::io::BufRead::lines(std::io::BufReader::new(stdout)).map_while(Result::ok);
+            // The test ends before the program does.
+            lines.for_each(|line| drop(sender.send(line)));
+        });
+        let wait_for = |parts: &[&str]| {
+            let start = Instant::now();
+            while start.elapsed() < 2 * DEADLINE {
+                match lines.recv_timeout(Duration::from_secs(1)) {
+                    Ok(line) if parts.iter().all(|part| line.contains(part)) => return,
+                    _ => {}
+                }
+            }
+            panic!("no event with {parts:?}");
+        };
+        wait_for(&["detections"]);
+        let play = "ffmpeg -v error -y -i assets/demo/commands.wav -t 4 -ar 48000 -ac 2 -af apad=pad_dur=0.5 /tmp/yes.wav; \
+                    sleep 2; aplay -q -D plughw:Loopback,1 /tmp/yes.wav";
+        shell(play);
+        wait_for(&["keyword", "yes"]);
+        // In the background: it waits until the program has closed the card.
+        shell("(echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/unbind) &");
+        wait_for(&["lost", "microphone"]);
+        wait_for(&["detections"]);
+        shell("sleep 1; echo snd_aloop.0 >/sys/bus/platform/drivers/snd_aloop/bind");
+        wait_for(&["found", "microphone"]);
+        shell(&format!("kill -INT {}", program.id()));
+        assert!(program.wait().expect("it is ours").success());
     }
 }
