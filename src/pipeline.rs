@@ -281,7 +281,7 @@ fn event_kind(part: &'static str, report: Report) -> EventKind {
 fn log(part: &'static str, report: &Report) {
     match report {
         Report::Failed { reason, retry_in: Some(wait) } => {
-            tracing::warn!("{part}: {reason} Trying again in {:.1} s.", wait.as_secs_f64());
+            tracing::warn!("{part}: {reason} It is tried again, first in {:.1} s.", wait.as_secs_f64());
         }
         Report::Failed { reason, retry_in: None } => tracing::error!("{part}: {reason}"),
         Report::Stalled(silent) => tracing::warn!("{part}: not seen at work for {} s.", silent.as_secs()),

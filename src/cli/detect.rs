@@ -85,6 +85,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if finder.dropped() > 0 {
         tracing::warn!(results = finder.dropped(), "the model gave results that are no numbers; they were dropped");
     }
+    if failed == args.images.len() {
+        bail!("No picture could be looked at.");
+    }
     if failed > 0 {
         bail!("{failed} of {} pictures could not be looked at; the others were.", args.images.len());
     }

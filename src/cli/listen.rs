@@ -69,6 +69,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             }
         }
     }
+    if failed == args.files.len() {
+        bail!("No file could be heard.");
+    }
     if failed > 0 {
         bail!("{failed} of {} files could not be heard; the others were.", args.files.len());
     }

@@ -188,6 +188,8 @@ fn run_until_done(
     report: &Reporter,
 ) -> Option<String> {
     let mut wait = restart.first;
+    // A device that stays away fails in the same way every few seconds; that is told once.
+    let mut told = None;
     loop {
         let result = catch_unwind(AssertUnwindSafe(|| stage.run(stop)));
         let (reason, again) = match result {
@@ -201,12 +203,15 @@ fn run_until_done(
         }
         // It worked before it failed, so this is a new trouble.
         if stop.take_works() {
-            wait = restart.first;
+            (wait, told) = (restart.first, None);
         }
-        report(stage.name(), Report::Failed { reason: reason.clone(), retry_in: again.then_some(wait) });
+        if !again || told.as_ref() != Some(&reason) {
+            report(stage.name(), Report::Failed { reason: reason.clone(), retry_in: again.then_some(wait) });
+        }
         if !again {
             return Some(reason);
         }
+        told = Some(reason);
         if !sleep_alive(wait, stop) {
             return None;
         }
@@ -272,6 +277,39 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    /// Is away from the first try on, for as many as told.
+    struct Away(u32);
+    impl Stage for Away {
+        fn name(&self) -> &'static str {
+            "away"
+        }
+        fn run(&mut self, stop: &Stop) -> Result<(), StageError> {
+            self.0 = self.0.checked_sub(1).ok_or(()).or_else(|()| Err(StageError::last("worn out")))?;
+            if self.0 == 2 {
+                stop.works();
+            }
+            Err(StageError::retry("no such device"))
+        }
+    }
+
+    #[test]
+    fn the_same_failure_is_told_once_and_again_after_it_has_worked() {
+        let (stop, failures) = (Stop::new(), Arc::new(Mutex::new(Vec::new())));
+        let restart = Restart { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
+        let mut crew = Crew::new(&stop, restart, {
+            let failures = Arc::clone(&failures);
+            move |_, report| {
+                if let Report::Failed { reason, .. } = report {
+                    failures.lock().expect("no panic under the lock").push(reason);
+                }
+            }
+        });
+        crew.spawn(Away(6)).expect("a thread");
+        assert_eq!(crew.wait(Duration::from_secs(10)).len(), 1);
+        let failures = failures.lock().expect("no panic under the lock");
+        assert_eq!(*failures, ["no such device", "no such device", "worn out"]);
     }
 
     struct Broken;
