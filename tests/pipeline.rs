@@ -101,15 +101,16 @@ fn every_frame_of_a_complete_run_is_looked_at_and_times_never_go_back() {
         assert_eq!(count("delivered"), count("used") + count("skipped") + count("lost"), "{edge}");
         assert_eq!(count("skipped") + count("lost"), 0, "{edge}");
     }
+    assert_eq!(ledger["edges"].as_array().map(Vec::len), Some(2), "{ledger}");
 }
 
 #[test]
 fn in_real_time_what_the_detector_misses_is_counted_as_skipped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    // A hundred frames a second are more than the float model follows on any machine that runs this.
+    // Four hundred frames a second are more than the float model follows in one thread on any machine that runs this.
     let fast = folder.path().join("fast.mp4");
     let status = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=size=640x480:rate=100:duration=2", "-pix_fmt", "yuv420p"])
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=size=640x480:rate=400:duration=1", "-pix_fmt", "yuv420p"])
         .arg(&fast)
         .status()
         .expect("ffmpeg is installed");
@@ -125,8 +126,8 @@ fn in_real_time_what_the_detector_misses_is_counted_as_skipped() {
     let edge = &ledger["edges"][0];
     assert_eq!(edge["edge"], "camera → detector");
     let count = |key: &str| edge[key].as_u64().expect("a count");
-    assert_eq!(count("delivered"), 200, "the camera waited for nobody: {edge}");
-    assert_eq!(count("used") + count("skipped") + count("lost"), 200, "{edge}");
+    assert_eq!(count("delivered"), 400, "the camera waited for nobody: {edge}");
+    assert_eq!(count("used") + count("skipped") + count("lost"), 400, "{edge}");
     assert_eq!(count("used"), of_type(&events, "detections").len() as u64);
     assert!(count("skipped") > 0, "{edge}");
 }
