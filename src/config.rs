@@ -270,13 +270,21 @@ impl Loaded {
                     Some(Origin::Environment(name) | Origin::Flag(name)) => format!("from {name}"),
                     Some(Origin::Because(reason)) => format!("because {reason}"),
                 };
-                let _ = writeln!(text, "{:<40} # {origin}", format!("{key} = {value}"));
+                let _ = writeln!(text, "{:<40} # {origin}", format!("{key} = {}", as_written(value)));
             }
             text.push('\n');
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
         Ok(text)
+    }
+}
+
+/// A value as somebody would write it: 0.99, and not the 0.9900000095367432 that is nearest to it in single precision.
+fn as_written(value: &Value) -> String {
+    match value.as_float() {
+        Some(number) if f64::from(number as f32) == number => format!("{:?}", number as f32),
+        _ => value.to_string(),
     }
 }
 
@@ -384,7 +392,8 @@ mod tests {
         assert_eq!(loaded.config.camera.source, "0");
         assert_eq!(loaded.config.objects.labels, ["person", "car"]);
         let shown = loaded.show().expect("it can be written");
-        assert!(shown.contains("# from --threshold") && shown.contains("# from LOOKHEAR_CAMERA_SOURCE"), "{shown}");
+        assert!(shown.contains("threshold = 0.3  ") && shown.contains("# from --threshold"), "{shown}");
+        assert!(shown.contains("# from LOOKHEAR_CAMERA_SOURCE"), "{shown}");
         let mut wrong = super::Layers { table: Table::new(), origins: BTreeMap::new() };
         let error = wrong
             .environment([variable("LOOKHEAR_OBJECTS_TRESHOLD", "objects.treshold", "0.2")].into_iter())

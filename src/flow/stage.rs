@@ -286,7 +286,7 @@ mod tests {
             "away"
         }
         fn run(&mut self, stop: &Stop) -> Result<(), StageError> {
-            self.0 = self.0.checked_sub(1).ok_or(()).or_else(|()| Err(StageError::last("worn out")))?;
+            self.0 = self.0.checked_sub(1).ok_or_else(|| StageError::last("worn out"))?;
             if self.0 == 2 {
                 stop.works();
             }
