@@ -12,12 +12,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug, thiserror::Error)]
 pub enum FfmpegError {
     /// There is no such program.
-    #[error("Cannot {task}: the program {program} is not installed; install it with `sudo apt install ffmpeg`.")]
+    #[error("Cannot {task}: the program ffmpeg is not installed; install it with `sudo apt install ffmpeg`.")]
     NotInstalled {
         /// What it was wanted for: "read street.mp4".
         task: String,
-        /// `ffmpeg` or `ffprobe`.
-        program: &'static str,
     },
     /// The system did not start it, or broke the connection.
     #[error("Cannot {task}: ffmpeg could not be run: {source}.")]
@@ -70,7 +68,7 @@ impl FfmpegProcess {
             // been given everything.
             .process_group(0)
             .spawn()
-            .map_err(|source| Self::not_started(task, "ffmpeg", source))?;
+            .map_err(|source| Self::not_started(task, source))?;
         let last_complaint = Arc::new(Mutex::new(String::new()));
         let complaints = child.stderr.take().map(|stderr| {
             let last = Arc::clone(&last_complaint);
@@ -88,29 +86,10 @@ impl FfmpegProcess {
         Ok(Self { task: task.to_owned(), child, complaints, last_complaint })
     }
 
-    /// Runs `ffprobe` with `arguments` and returns what it wrote.
-    ///
-    /// # Errors
-    /// All of [`FfmpegError`].
-    pub fn probe<S: AsRef<OsStr>>(task: &str, arguments: impl IntoIterator<Item = S>) -> Result<String, FfmpegError> {
-        let output = Command::new("ffprobe")
-            .args(["-hide_banner", "-loglevel", "error"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| Self::not_started(task, "ffprobe", source))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let text = String::from_utf8_lossy(&output.stderr);
-        let message = without_password(text.lines().last().unwrap_or("it failed").trim().trim_end_matches('.'));
-        Err(FfmpegError::Failed { task: task.to_owned(), message })
-    }
-
-    fn not_started(task: &str, program: &'static str, source: io::Error) -> FfmpegError {
+    fn not_started(task: &str, source: io::Error) -> FfmpegError {
         let task = task.to_owned();
         match source.kind() {
-            ErrorKind::NotFound => FfmpegError::NotInstalled { task, program },
+            ErrorKind::NotFound => FfmpegError::NotInstalled { task },
             _ => FfmpegError::System { task, source },
         }
     }
