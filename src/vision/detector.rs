@@ -36,6 +36,8 @@ pub struct ObjectsConfig {
     /// Threads of one inference, 1…64; default one less than there are cores, and at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// Whether XNNPACK's kernels run the model, where the library has them; default true.
+    pub accelerate: bool,
     /// The least score of single labels, 0…1; default none.
     pub thresholds: BTreeMap<String, f32>,
 }
@@ -49,6 +51,7 @@ impl Default for ObjectsConfig {
             ignore: Vec::new(),
             smallest: 0.0,
             threads: None,
+            accelerate: true,
             thresholds: BTreeMap::new(),
         }
     }

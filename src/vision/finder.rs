@@ -110,7 +110,7 @@ impl ObjectFinder {
             return Err(unfit("it has no labels, and does not say how many classes it has".to_owned()));
         }
         let thresholds = config.thresholds_of(bundle, *threshold)?;
-        let options = EngineOptions { threads: config.threads, ..EngineOptions::default() };
+        let options = EngineOptions { threads: config.threads, accelerate: config.accelerate };
         let mut engine = Engine::load(bundle.model.clone(), options)?;
         let [input] = engine.inputs() else {
             return Err(unfit(format!("it has {} inputs, and one picture to take", engine.inputs().len())));
@@ -126,7 +126,17 @@ impl ObjectFinder {
         Ok(Self { engine, preprocess, head, labels, smallest: config.smallest, candidates: Vec::new(), dropped: 0 })
     }
 
-    /// Looks at one picture.
+    /// The same finder, which reports up to `most` objects a picture where its head is ours to read. A model that ends in
+    /// `TFLite_Detection_PostProcess` has its own limit.
+    #[must_use]
+    pub fn with_max_detections(mut self, most: usize) -> Self {
+        if let Reader::Ssd(head) = &mut self.head {
+            head.max_detections = most;
+        }
+        self
+    }
+
+    /// Looks at one picture: [`ObjectFinder::prepare`], [`ObjectFinder::infer`], [`ObjectFinder::read`].
     ///
     /// - **out**: `found`, cleared first: what reaches its label's threshold, the surest first
     ///
@@ -134,9 +144,36 @@ impl ObjectFinder {
     /// [`DetectorError::Picture`] or [`DetectorError::Engine`]; `found` is empty then.
     pub fn find(&mut self, rgb: RgbView<'_>, found: &mut Vec<Detection>) -> Result<(), DetectorError> {
         found.clear();
+        self.prepare(rgb)?;
+        self.infer()?;
+        self.read(found)
+    }
+
+    /// Brings one picture to the model's input.
+    ///
+    /// # Errors
+    /// [`DetectorError::Picture`] if the picture is none.
+    pub fn prepare(&mut self, rgb: RgbView<'_>) -> Result<(), DetectorError> {
+        self.preprocess.fill(rgb, &mut self.engine)
+    }
+
+    /// Runs the model over the picture that was brought to its input last.
+    ///
+    /// # Errors
+    /// [`DetectorError::Engine`].
+    pub fn infer(&mut self) -> Result<(), DetectorError> {
+        Ok(self.engine.invoke()?)
+    }
+
+    /// Reads what the model gave last.
+    ///
+    /// - **out**: as of [`ObjectFinder::find`]
+    ///
+    /// # Errors
+    /// [`DetectorError::Engine`]; `found` is empty then.
+    pub fn read(&mut self, found: &mut Vec<Detection>) -> Result<(), DetectorError> {
+        found.clear();
         self.candidates.clear();
-        self.preprocess.fill(rgb, &mut self.engine)?;
-        self.engine.invoke()?;
         let dropped = match &self.head {
             Reader::Ssd(head) => {
                 let (boxes, scores) = (Reals::of(&self.engine, head.boxes)?, Reals::of(&self.engine, head.scores)?);
@@ -157,6 +194,11 @@ impl ObjectFinder {
             Some(Detection { label: self.labels.get(class)?.clone(), score, bounds })
         }));
         Ok(())
+    }
+
+    /// Width and height of the model's input in pixels.
+    pub fn input_size(&self) -> (u32, u32) {
+        self.preprocess.size()
     }
 
     /// How many results of the model were dropped so far because they were no finite numbers or no class of its own.

@@ -55,6 +55,11 @@ impl Preprocess {
         })
     }
 
+    /// Width and height of the model's input in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
     /// Writes `rgb` into input 0 of `engine`.
     ///
     /// - **out**: uint8 as the pixels are (the input's quantisation only describes them); int8 less 128; floats normalised
