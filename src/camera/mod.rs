@@ -44,7 +44,7 @@ pub use source::Source;
 pub use v4l2::{CameraInfo, FormatInfo, SizeInfo};
 
 use crate::flow::{Pace, Stage, StageError, Stop, Writer};
-use crate::media::{FfmpegError, Frame, LARGEST_SIDE, PixelFormat};
+use crate::media::{FfmpegError, Frame, LARGEST_SIDE, PhotoError, PixelFormat};
 use outlet::Outlet;
 
 /// Where pictures come from, and what is asked of it.
@@ -187,14 +187,8 @@ pub enum CameraError {
         source: io::Error,
     },
     /// A picture cannot be read.
-    #[error("Cannot read the picture {}: {}; it must be a JPEG or PNG file of at most {LARGEST_SIDE}×{LARGEST_SIDE} pixels.",
-        path.display(), source.to_string().trim_end_matches('.'))]
-    Image {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: image::ImageError,
-    },
+    #[error(transparent)]
+    Image(PhotoError),
     /// Some pictures could not be read; the others have been shown.
     #[error("{failed} of {total} pictures could not be read; the first: {first}")]
     Images {

@@ -11,17 +11,17 @@
 //! ```
 //! Boxes are shares of the upright picture's width and height, from its top left corner.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::RgbImage;
 use serde::Serialize;
 
 use super::progress;
 use crate::config::find_data;
 use crate::findings::Detection;
-use crate::media::{LARGEST_SIDE, RgbView};
+use crate::media::read_photo;
 use crate::model::{Bundle, trial};
 use crate::output::Canvas;
 use crate::output::draw::Painter;
@@ -63,9 +63,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let (mut found, mut failed) = (Vec::new(), 0);
     let progress = progress::bar(args.images.len(), "pictures");
     for path in &args.images {
-        let looked = read(path).and_then(|mut image| {
-            let rgb = RgbView { pixels: image.as_raw(), width: image.width(), height: image.height() };
-            finder.find(rgb, &mut found)?;
+        let looked = read_photo(path).map_err(anyhow::Error::from).and_then(|mut image| {
+            finder.find((&image).into(), &mut found)?;
             if let Some(marked) = &mut marked {
                 marked.write(path, &mut image, &found)?;
             }
@@ -116,24 +115,6 @@ impl MarkedPictures {
         let target = self.folder.join(path.file_name().unwrap_or_default()).with_extension("png");
         image.save(&target).with_context(|| format!("Cannot write {}: choose another place.", target.display()))
     }
-}
-
-/// The picture in a file, upright.
-fn read(path: &Path) -> anyhow::Result<RgbImage> {
-    let unreadable = |reason: String| anyhow::anyhow!("Cannot read the picture {}: {reason}.", path.display());
-    let io = |error: io::Error| unreadable(format!("{error}; check the path"));
-    let damaged = |error: image::ImageError| unreadable(format!("{error}; lookhear reads whole JPEG and PNG files"));
-    let file = std::fs::File::open(path).map_err(io)?;
-    let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(io)?;
-    let mut limits = image::Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(LARGEST_SIDE), Some(LARGEST_SIDE));
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    // Cameras store how they were held beside the pixels; a file without that is upright.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
 }
 
 fn print(to: &mut impl Write, path: &Path, image: &RgbImage, found: &[Detection], json: bool) -> io::Result<()> {

@@ -3,6 +3,7 @@
 mod ffmpeg;
 mod frame;
 mod patient;
+mod photo;
 mod pixel_format;
 mod pool;
 mod samples;
@@ -11,6 +12,7 @@ mod time;
 pub use ffmpeg::{FfmpegError, FfmpegProcess, without_password};
 pub use frame::{Frame, FrameBuffer, FrameError, FramePool, Geometry, LARGEST_SIDE, RgbView};
 pub use patient::PatientReader;
+pub use photo::{PhotoError, read_photo};
 pub use pixel_format::{PixelFormat, PixelFormatError, jpeg_size, rgb_from};
 pub use pool::{Pool, Pooled};
 pub use samples::{Levels, SAMPLE_RATE_HZ, mono_from};
