@@ -4,6 +4,7 @@
 //! object where the bundle is ours. What the model says wins over what files say; each decision leaves a note, each
 //! contradiction a warning.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ pub struct Bundle {
     /// The name of each class, by the number that the model gives it; a background that the model does not count is left
     /// out.
     pub labels: Vec<Label>,
+    /// Other names of labels, as public data sets have them; each value is one of [`Bundle::labels`].
+    pub also_called: BTreeMap<String, Label>,
     /// What it is for.
     pub task: Task,
     /// How each thing was decided.
@@ -186,6 +189,7 @@ impl Bundle {
             model,
             summary,
             labels: Vec::new(),
+            also_called: BTreeMap::new(),
             task: Task::Unknown,
             notes,
             warnings: Vec::new(),
@@ -194,6 +198,7 @@ impl Bundle {
         bundle.decide_task();
         bundle.check_task()?;
         bundle.decide_labels(files.dictionary.as_deref())?;
+        bundle.decide_other_names();
         bundle.compare_hints();
         Ok(bundle)
     }
@@ -212,7 +217,7 @@ impl Bundle {
         };
         self.notes.push(note.to_owned());
         self.task = match described {
-            Some(Description::Detection(DetectionDescription { normalisation, resize, head, threshold })) => {
+            Some(Description::Detection(DetectionDescription { normalisation, resize, head, threshold, .. })) => {
                 Task::Detection { head, normalisation, resize, threshold }
             }
             Some(Description::Keywords(keywords)) => {
@@ -287,6 +292,20 @@ impl Bundle {
         self.labels = labels;
         self.notes.push(how);
         Ok(())
+    }
+
+    fn decide_other_names(&mut self) {
+        let Some(Description::Detection(DetectionDescription { also_called, .. })) = &self.metadata.lookhear else {
+            return;
+        };
+        for (other, label) in also_called {
+            match self.labels.iter().find(|known| ***known == **label) {
+                Some(label) => drop(self.also_called.insert(other.clone(), label.clone())),
+                None => self.warnings.push(format!(
+                    "The metadata says that \"{other}\" is also called \"{label}\", which is no label: it is left out."
+                )),
+            }
+        }
     }
 
     /// How many classes the model has; `None` if it does not say.

@@ -68,6 +68,9 @@ pub struct DetectionDescription {
     /// The least score worth showing, 0…1.
     #[serde(default = "default_threshold")]
     pub threshold: f32,
+    /// Other names of its labels: public data sets' name to the dictionary's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub also_called: BTreeMap<String, String>,
 }
 
 /// For detectors that come without a measured threshold, 0…1: what the detectors at hand were useful with (0.35–0.45).
@@ -278,7 +281,7 @@ mod tests {
         "resize":"stretch","head":{"kind":"raw-ssd","boxes":"b","scores":"s","activation":"sigmoid",
         "background_class":0,"box_order":"ty,tx,th,tw","box_scales":[10,10,5,5],"nms_iou":0.6,"max_detections":40,
         "anchors":{"kind":"ssd","feature_maps":[19,10],"min_scale":0.2,"max_scale":0.95,"aspect_ratios":[1,2],
-        "reduced_lowest":[[1,0.1],[2,0.2]],"interpolated_ratio":1,"offset":0.5}},"threshold":0.4,"accuracy":{"ap":0.2}}}"#;
+        "reduced_lowest":[[1,0.1],[2,0.2]],"interpolated_ratio":1,"offset":0.5}},"threshold":0.4,"also_called":{"cow":"cattle"},"accuracy":{"ap":0.2}}}"#;
 
     #[test]
     fn a_detector_is_described() {
@@ -290,6 +293,7 @@ mod tests {
             (detection.threshold, detection.normalisation, detection.resize),
             (0.4, Normalisation::default(), Resize::Stretch)
         );
+        assert_eq!(detection.also_called, [("cow".to_owned(), "cattle".to_owned())].into());
         let Head::RawSsd(head) = detection.head else { panic!("a raw head") };
         assert_eq!((head.background_class, head.box_scales), (Some(0), [10.0, 10.0, 5.0, 5.0]));
         let Anchors::Ssd(anchors) = head.anchors;
@@ -331,6 +335,7 @@ mod tests {
         check(b"[]", "not a JSON object");
         check(br#"{"lookhear": {"task": "juggling"}}"#, "unknown variant `juggling`");
         check(DETECTION.replace("\"nms_iou\":0.6,", "").as_bytes(), "missing field `nms_iou`");
+        check(DETECTION.replace("\"cattle\"", "7").as_bytes(), "invalid type: integer `7`");
         check(&[b'['; 100_000], "recursion limit");
     }
 }
