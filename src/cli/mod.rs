@@ -3,6 +3,7 @@
 mod config;
 mod detect;
 mod devices;
+mod eval;
 mod features;
 mod init;
 mod listen;
@@ -40,6 +41,8 @@ enum Command {
     Detect(detect::Args),
     /// Finds spoken commands in sound files
     Listen(listen::Args),
+    /// Measures how good a model is
+    Eval(eval::Args),
     /// Lists the cameras and microphones of this machine
     Devices(devices::Args),
     /// Looks into model bundles
@@ -84,6 +87,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Detect(args) => detect::run(args),
         Command::Listen(args) => listen::run(args),
+        Command::Eval(args) => eval::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Model(args) => model::run(args),
         Command::Features(args) => features::run(args),

@@ -1,0 +1,31 @@
+//! `lookhear eval`: how good a model is, on material whose truth is known. One file a kind of model.
+
+mod detector;
+mod photos;
+mod shared_classes;
+mod truth;
+
+use clap::Subcommand;
+
+/// The arguments of `lookhear eval`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures a detector on photos with marked boxes: COCO's average precision
+    Detector(detector::Args),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of the kind of model.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Detector(args) => detector::run(args),
+    }
+}
