@@ -213,8 +213,7 @@ fn numbers(what: &'static str, ids: impl Iterator<Item = i64>) -> Result<HashMap
 
 /// Whether a relative path cannot leave the folder it starts in.
 fn is_within(path: &Path) -> bool {
-    let mut parts = path.components().peekable();
-    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) && path.file_name().is_some()
 }
 
 /// A box of YOLO's form: 0…1 of its picture's sides.
@@ -346,7 +345,8 @@ mod tests {
         check("[0, 0, 3, 0]", "[0, 0, 1e200, 1e200]", "annotation number 2 has no possible area");
         check("\"area\": 5", "\"area\": -5", "annotation number 1 has no possible area");
         check("\"width\": 10", "\"width\": 0", "image 3 has no pixels");
-        for path in ["../3.jpg", "/etc/3.jpg", "a/../../3.jpg", ""] {
+        assert!(is_within(Path::new("./a/3.jpg")));
+        for path in ["../3.jpg", "/etc/3.jpg", "a/../../3.jpg", ".", ""] {
             check("\"3.jpg\"", &format!("\"{path}\""), "image 3 lies outside");
         }
     }
