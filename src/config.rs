@@ -1,7 +1,10 @@
 //! The configuration: one tree of sections, each declared beside its user; here they are only put together.
 //!
-//! A value comes from a flag, else from the environment (`LOOKHEAR_SECTION_KEY`), else from the file, else it is the
-//! default; [`Loaded::show`] tells which. Every layer is checked as it is laid, so that an error names where it stands.
+//! A value comes from a flag, else from the environment (`LOOKHEAR_SECTION_KEY`), else from the file, else from what was
+//! measured on this machine ([`Measured`]), else it is the default; [`Loaded::show`] tells which. Every layer is checked
+//! as it is laid, so that an error names where it stands.
+
+mod measured;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,6 +13,8 @@ use std::{env, fs, io};
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+pub use measured::{Measured, processor};
 
 use crate::camera::CameraConfig;
 use crate::flow::Pace;
@@ -96,6 +101,14 @@ pub enum ConfigError {
         /// The system's reason.
         source: io::Error,
     },
+    /// What was measured cannot be read.
+    #[error("Cannot use what was measured in {}: {reason}; run `lookhear bench --save` again, or delete it.", file.display())]
+    Measured {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A key or a value is wrong.
     #[error("{place}: {reason}.")]
     Value {
@@ -120,6 +133,8 @@ enum Origin {
 pub struct Layers {
     table: Table,
     origins: BTreeMap<String, Origin>,
+    /// Laid last, under everything else: whether it holds depends on the bundle that the other layers name.
+    measured: Option<(PathBuf, Measured)>,
 }
 
 /// A configuration with the origin of each value.
@@ -131,12 +146,12 @@ pub struct Loaded {
 }
 
 impl Layers {
-    /// Lays the file (`file`, or the first found of the usual places), then the environment.
+    /// Takes what was measured, lays the file (`file`, or the first found of the usual places), then the environment.
     ///
     /// # Errors
     /// [`ConfigError`]; a file that was not asked for may be absent.
     pub fn new(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut layers = Self { table: Table::new(), origins: BTreeMap::new() };
+        let mut layers = Self { measured: Measured::find()?, ..Self::empty() };
         if let Some(file) = file.map(Path::to_owned).or_else(find_file) {
             layers.file(&file)?;
         }
@@ -149,6 +164,10 @@ impl Layers {
             Some((name, key, value.into_string().ok()?))
         }))?;
         Ok(layers)
+    }
+
+    fn empty() -> Self {
+        Self { table: Table::new(), origins: BTreeMap::new(), measured: None }
     }
 
     fn file(&mut self, file: &Path) -> Result<(), ConfigError> {
@@ -210,7 +229,7 @@ impl Layers {
 
     /// Whether `value` fits `key`; else what is wrong.
     fn check(&self, key: &str, value: Value) -> Result<(), String> {
-        let mut alone = Self { table: Table::new(), origins: BTreeMap::new() };
+        let mut alone = Self::empty();
         alone.set(key, value, Origin::Because("it is tried"));
         Config::deserialize(alone.table).map(drop).map_err(|error| with_nearest_key(error.message()))
     }
@@ -225,7 +244,7 @@ impl Layers {
         }
     }
 
-    /// What holds.
+    /// What holds. Reads the detector's model where something was measured, to see whether it was with this one.
     ///
     /// Who names a file for one sense and says nothing of the other means the file alone: the other is `none` then.
     ///
@@ -246,6 +265,19 @@ impl Layers {
         }
         if microphone_given && !camera_given && !microphone.is_live() && !microphone.is_none() {
             self.set("camera.source", none(), Origin::Because("the microphone is a file"));
+        }
+        if let Some((file, measured)) = self.measured.take()
+            && measured.holds_for(&written.objects.bundle)
+        {
+            let threads = i64::try_from(measured.threads).unwrap_or(i64::MAX);
+            for (key, value) in [
+                ("objects.threads", Value::Integer(threads)),
+                ("objects.accelerate", Value::Boolean(measured.accelerate)),
+            ] {
+                if !self.origins.contains_key(key) {
+                    self.set(key, value, Origin::File(file.clone()));
+                }
+            }
         }
         let config = Config::deserialize(self.table).map_err(wrong)?;
         Ok(Loaded { config, origins: self.origins })
@@ -288,12 +320,17 @@ fn as_written(value: &Value) -> String {
     }
 }
 
-/// The first configuration file of the usual places.
-fn find_file() -> Option<PathBuf> {
-    let personal = env::var_os("XDG_CONFIG_HOME")
+/// Where a user's own files of lookhear lie; `None` for somebody who has no home.
+fn personal_folder() -> Option<PathBuf> {
+    env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
-        .map(|folder| folder.join("lookhear/lookhear.toml"));
+        .map(|folder| folder.join("lookhear"))
+}
+
+/// The first configuration file of the usual places.
+fn find_file() -> Option<PathBuf> {
+    let personal = personal_folder().map(|folder| folder.join("lookhear.toml"));
     [Some(PathBuf::from("lookhear.toml")), personal, Some(PathBuf::from("/etc/lookhear/lookhear.toml"))]
         .into_iter()
         .flatten()
@@ -347,7 +384,7 @@ mod tests {
     use super::*;
 
     fn layers() -> Layers {
-        Layers { table: Table::new(), origins: BTreeMap::new() }
+        Layers::empty()
     }
 
     fn from_file(text: &str) -> Result<Loaded, String> {
@@ -394,11 +431,39 @@ mod tests {
         let shown = loaded.show().expect("it can be written");
         assert!(shown.contains("threshold = 0.3  ") && shown.contains("# from --threshold"), "{shown}");
         assert!(shown.contains("# from LOOKHEAR_CAMERA_SOURCE"), "{shown}");
-        let mut wrong = super::Layers { table: Table::new(), origins: BTreeMap::new() };
-        let error = wrong
+        let error = Layers::empty()
             .environment([variable("LOOKHEAR_OBJECTS_TRESHOLD", "objects.treshold", "0.2")].into_iter())
             .expect_err("a typo");
         assert!(error.to_string().starts_with("LOOKHEAR_OBJECTS_TRESHOLD: unknown key `treshold`"), "{error}");
+    }
+
+    #[test]
+    fn what_was_measured_wins_over_the_default_alone() {
+        let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/objects");
+        let measured = Measured {
+            at: "2026-11-26T10:00:00.000Z".to_owned(),
+            processor: processor(),
+            bundle: "objects".to_owned(),
+            model_sha256: crate::model::Bundle::open(&bundle).expect("a bundle").sha256(),
+            threads: 7,
+            accelerate: false,
+        };
+        let decided = |measured: Measured, threads_of_file: Option<i64>| {
+            let mut layers = Layers { measured: Some(("measured.toml".into(), measured)), ..Layers::empty() };
+            layers.set("objects.bundle", Value::String(bundle.display().to_string()), Origin::Flag("--objects".into()));
+            if let Some(threads) = threads_of_file {
+                layers.set("objects.threads", Value::Integer(threads), Origin::File("lookhear.toml".into()));
+            }
+            layers.decide().expect("it holds")
+        };
+        let here = decided(measured.clone(), None);
+        assert_eq!((here.config.objects.threads, here.config.objects.accelerate), (Some(7), false));
+        let shown = here.show().expect("it can be written");
+        assert_eq!(shown.matches("# from measured.toml").count(), 2, "{shown}");
+        let with_file = decided(measured.clone(), Some(2)).config.objects;
+        assert_eq!((with_file.threads, with_file.accelerate), (Some(2), false));
+        let elsewhere = decided(Measured { processor: "another".to_owned(), ..measured }, None).config.objects;
+        assert_eq!((elsewhere.threads, elsewhere.accelerate), (None, true));
     }
 
     #[test]
