@@ -1,5 +1,6 @@
 //! The command line: one file a command, and the only place that prints errors and picks the exit code.
 
+mod bench;
 mod config;
 mod detect;
 mod devices;
@@ -47,6 +48,8 @@ enum Command {
     Devices(devices::Args),
     /// Looks into model bundles
     Model(model::Args),
+    /// Measures how fast this machine is, and which way is the fastest here
+    Bench(bench::Args),
     /// Computes what a spotter hears: spectrogram, log-mel, MFCC
     Features(features::Args),
     /// Shows the configuration that holds, and whence each value comes
@@ -90,6 +93,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Model(args) => model::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Features(args) => features::run(args),
         Command::Config(args) => config::run(args),
         Command::Init(args) => init::run(args),
