@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 /// A thread that used less than this share of what the busiest did was not at work; it woke up.
-const SHARE_OF_BUSIEST: f64 = 0.1;
+const SHARE_OF_BUSIEST: f64 = 0.02;
 
 /// The processor time that each thread of this process has used so far, in nanoseconds, by the thread's number.
 ///
@@ -43,7 +43,7 @@ mod tests {
     fn who_hardly_worked_or_is_somebody_else_is_not_counted() {
         let before = BTreeMap::from([(1, 500), (2, 0), (3, 70), (9, 0)]);
         // 4 is new; 2 woke up once; 9 is somebody else.
-        let after = BTreeMap::from([(1, 1500), (2, 20), (3, 170), (4, 900), (9, 5000)]);
+        let after = BTreeMap::from([(1, 1500), (2, 10), (3, 170), (4, 900), (9, 5000)]);
         assert_eq!(at_work(&before, &after, &[9]), Some(3));
         assert_eq!(at_work(&before, &before, &[9]), Some(0));
         assert_eq!(at_work(&BTreeMap::new(), &BTreeMap::new(), &[]), None);
