@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the demo's picture (street.mp4) and sound (commands.wav) from Debian packages.
-# Needs apt-get, dpkg-deb, ffmpeg, flite and python3. The sound comes out the same byte for byte; the picture does with the same ffmpeg.
+# Makes the demo's picture (street.mp4, and a frame of it, street.jpg) and sound (commands.wav) from Debian packages.
+# Needs apt-get, dpkg-deb, ffmpeg, flite and python3. The sound comes out the same byte for byte; the pictures do with the same ffmpeg.
 set -euo pipefail
 cd "$(dirname "$0")"
 here=$PWD
@@ -16,6 +16,9 @@ echo "45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf  $origina
 ffmpeg -v error -y -ss "$from_s" -t "$length_s" -i "$original" -an -map_metadata -1 \
   -c:v libx264 -preset veryslow -crf 27 -g 50 -pix_fmt yuv420p -threads 1 \
   -fflags +bitexact -flags:v +bitexact -movflags +faststart "$here/street.mp4"
+# As webcams send it: halved colour along the rows, and the Huffman tables of the standard.
+ffmpeg -v error -y -ss 4 -i "$here/street.mp4" -frames:v 1 -vf scale=640:480:flags=area -map_metadata -1 \
+  -c:v mjpeg -pix_fmt yuvj422p -huffman default -q:v 4 -threads 1 -fflags +bitexact -flags:v +bitexact "$here/street.jpg"
 
 # Two voices by turns: slt (a woman's) and rms (a man's), both made of recordings of the CMU Arctic set.
 voices=(slt rms)

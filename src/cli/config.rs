@@ -23,7 +23,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum ConfigCommand {
-    /// Prints every value with its origin: flag, environment, file or default
+    /// Prints every value with its origin: flag, environment, file, `bench --save` or default
     Show {
         /// The configuration file [default: lookhear.toml here, in ~/.config/lookhear or in /etc/lookhear]
         #[arg(long, value_name = "FILE")]
