@@ -78,6 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         trial::ensure(&bundle)?;
         Ok(bundle)
     };
+    let machine = Machine::this();
     let (objects, keywords) = (open(&args.model)?, open(Path::new("models/keywords"))?);
 
     let mut yuyv = StillCamera::yuyv()?;
@@ -111,7 +112,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         lookhear: env!("CARGO_PKG_VERSION"),
         runtime: runtime_version(),
         at: WallTime::now(),
-        machine: Machine::this(),
+        machine,
         bundle: &objects.path,
         model_sha256: objects.sha256(),
         picture: Size { width, height },

@@ -92,6 +92,12 @@ impl fmt::Display for Report<'_> {
         let Self { lookhear, runtime, at, machine, bundle, picture: Size { width, height }, ways, parts, .. } = self;
         writeln!(f, "lookhear {lookhear}, TensorFlow Lite {runtime}, {at}")?;
         writeln!(f, "{machine}\n")?;
+        if machine.is_busy() {
+            writeln!(
+                f,
+                "Other programs kept all cores busy: this machine is faster than these numbers, and the fastest way may be another.\n"
+            )?;
+        }
         let fastest = ways.iter().find(|tried| tried.way == self.fastest);
         let kernels = |tried: &Tried| format!("{}, {}", tried.delegate, threads(tried.way.threads));
 
