@@ -17,12 +17,12 @@ use crate::config::{Config, find_data};
 use crate::findings::{Account, Event, EventKind};
 use crate::flow::{
     Crew, EdgeCounts, Hub, Ledger, Pace, Publisher, Report, Restart, RingReader, RingWriter, Stage, StageError, Stop,
-    Timed, Writer, handover, ring,
+    Timed, WayTimes, Writer, handover, ring,
 };
 use crate::media::{Frame, MediaTime, SAMPLE_RATE_HZ, WallTime};
 use crate::microphone::{Microphone, MicrophoneError};
 use crate::model::{Bundle, BundleError};
-use crate::output::{EventLog, Preview, Recording, SinkError, Terminal};
+use crate::output::{EventLog, Preview, PreviewWays, Recording, SinkError, Terminal};
 use crate::speech::{Listener, ListenerError};
 use crate::vision::{Detector, DetectorError};
 
@@ -98,6 +98,8 @@ pub struct Summary {
     pub failures: Vec<(&'static str, String)>,
     /// The counts of every edge.
     pub ledger: Vec<EdgeCounts>,
+    /// The times of every way.
+    pub times: Vec<WayTimes>,
 }
 
 /// A pipeline, ready to run.
@@ -139,7 +141,7 @@ impl Pipeline {
             && let Some(reader) = frames.reader(DETECTOR)
         {
             let detector = Detector::new(&config.objects, bundle, reader, hub.publisher(DETECTOR), live)?;
-            workers.push(Box::new(detector));
+            workers.push(Box::new(detector.timed(ledger.way("capture → result"))));
         }
         if let Some(samples) = sound.reader(LISTENER) {
             let findings = hub.publisher(LISTENER);
@@ -164,7 +166,11 @@ impl Pipeline {
         }
         if let Some(opening) = Preview::wanted(&config.preview)? {
             let (frames, findings) = (frames.reader("preview"), hub.subscribe("preview", false));
-            sinks.push(Box::new(Preview::new(&config.preview, opening, frames, findings)?));
+            let ways = PreviewWays {
+                picture: ledger.way("capture → picture in the window"),
+                boxes: ledger.way("capture → boxes in the window"),
+            };
+            sinks.push(Box::new(Preview::new(&config.preview, opening, frames, findings)?.timed(ways)));
         }
         if !config.camera.is_none() {
             workers.push(Box::new(Camera::new(&config.camera, pace, epoch, frames.writers)?));
@@ -177,7 +183,7 @@ impl Pipeline {
         Ok(Self { ledger, stop: stop.clone(), epoch, pace, live, workers, sinks, news })
     }
 
-    /// The counts of every edge, which go on while the pipeline runs.
+    /// The counts of every edge and the times of every way, which go on while the pipeline runs.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -212,7 +218,7 @@ impl Pipeline {
         last_word.publish(Event { time, ..news(EventKind::Ledger(accounts)) });
         drop(last_word);
         failures.extend(sink_crew.join().unwrap_or_default());
-        Ok(Summary { failures, ledger: ledger.summary() })
+        Ok(Summary { failures, ledger: ledger.summary(), times: ledger.times() })
     }
 }
 

@@ -67,7 +67,7 @@ mod inside {
     use std::time::{Duration, Instant};
 
     use lookhear::camera::{self, Backend, Camera, CameraConfig, CameraCounters, CameraInfo};
-    use lookhear::flow::{Crew, Ledger, Pace, Reader, Report, Restart, Stop, handover};
+    use lookhear::flow::{Crew, Ledger, Next, Pace, Reader, Report, Restart, Stop, handover};
     use lookhear::media::{Frame, PixelFormat};
 
     /// Ten times what the slowest thing here takes: giving a frozen camera up after 2 s.
@@ -102,8 +102,8 @@ mod inside {
             let start = Instant::now();
             loop {
                 match self.reader.next_within(Duration::from_millis(200), &self.stop) {
-                    Some(frame) => return frame,
-                    None => assert!(start.elapsed() < DEADLINE, "no frame: {:?}", self.last_report()),
+                    Next::Value(frame) => return frame,
+                    _ => assert!(start.elapsed() < DEADLINE, "no frame: {:?}", self.last_report()),
                 }
             }
         }

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 
 use super::progress;
 use crate::config::{Config, Layers, PaceConfig};
-use crate::flow::{EdgeCounts, Stop};
+use crate::flow::{EdgeCounts, Stop, Times, WayTimes};
 use crate::model::trial;
 use crate::output::PreviewMode;
 use crate::pipeline::{Bundles, Pipeline, Summary};
@@ -57,7 +57,7 @@ pub struct Args {
     /// Takes files as fast as possible, and every frame of them
     #[arg(long)]
     no_pace: bool,
-    /// Prints once a second what was delivered, used, skipped and lost
+    /// Prints once a second what was delivered, used, skipped and lost, and the latencies
     #[arg(long)]
     stats: bool,
 }
@@ -87,18 +87,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let display = std::thread::Builder::new().name("display".to_owned()).spawn(move || match (stats, quiet) {
         (true, _) => {
             while life.sleep(STATS_PERIOD) {
-                eprint!("{}", table(&ledger.summary()));
+                eprint!("{}{}", edges_table(&ledger.summary()), ways_table(&ledger.times()));
             }
         }
         (false, true) => progress::follow(&ledger, &life),
         (false, false) => {}
     })?;
-    let Summary { failures, ledger } = pipeline.run(STOP_DEADLINE)?;
+    let Summary { failures, ledger, times } = pipeline.run(STOP_DEADLINE)?;
     stop.request();
     // It only prints, and has been asked to stop.
     let _ = display.join();
     if stats {
-        eprint!("{}", table(&ledger));
+        eprint!("{}{}", edges_table(&ledger), ways_table(&times));
     }
     match failures.as_slice() {
         [] => Ok(()),
@@ -148,13 +148,25 @@ fn stop_on_signals(stop: &Stop) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The ledger as a table, one row an edge.
-fn table(edges: &[EdgeCounts]) -> String {
+/// The ledger's edges as a table, one row each.
+fn edges_table(edges: &[EdgeCounts]) -> String {
     let width = edges.iter().map(|edge| edge.edge.chars().count()).max().unwrap_or(0);
     let mut table = format!("{:width$}  {:>9} {:>9} {:>9} {:>9}\n", "edge", "delivered", "used", "skipped", "lost");
     for EdgeCounts { edge, counts } in edges {
         let (delivered, used, skipped, lost) = (counts.delivered, counts.used, counts.skipped, counts.lost);
         table.push_str(&format!("{edge:width$}  {delivered:>9} {used:>9} {skipped:>9} {lost:>9}\n"));
+    }
+    table
+}
+
+/// The ledger's ways that were gone as a table, one row each; nothing if there is none.
+fn ways_table(ways: &[WayTimes]) -> String {
+    const TITLE: &str = "latency, ms";
+    let gone = || ways.iter().filter(|way| way.times.count > 0);
+    let Some(width) = gone().map(|way| way.way.chars().count().max(TITLE.len())).max() else { return String::new() };
+    let mut table = format!("{TITLE:width$}  {:>9} {:>9} {:>9} {:>9} {:>9}\n", "p50", "p95", "p99", "max", "count");
+    for WayTimes { way, times: Times { p50_ms, p95_ms, p99_ms, max_ms, count } } in gone() {
+        table.push_str(&format!("{way:width$}  {p50_ms:>9.1} {p95_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1} {count:>9}\n"));
     }
     table
 }

@@ -5,13 +5,14 @@
 //!   skipped. So a reader always gets the newest there is.
 //! - **complete**: a short queue. The writer waits for the reader, so that nothing is skipped.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, select};
+use crossbeam_channel::{Receiver, RecvError, Sender, TrySendError, bounded, never, select};
 use crossbeam_queue::ArrayQueue;
 
-use super::{Edge, Stop};
+use super::{Edge, Stop, Subscriber};
 
 /// Whether a source follows the clock or the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,26 @@ impl<T> Writer<T> {
     }
 }
 
+/// What came of waiting for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<T> {
+    /// A value.
+    Value(T),
+    /// None yet.
+    Nothing,
+    /// None will come any more.
+    Closed,
+}
+
+/// Which of two was first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Either<A, B> {
+    /// The one that was waited for.
+    First(A),
+    /// The other.
+    Second(B),
+}
+
 /// The taking end of a [`handover`].
 #[derive(Debug)]
 pub struct Reader<T> {
@@ -135,30 +156,51 @@ impl<T> Reader<T> {
     }
 
     /// Waits for the next value as [`Reader::next`] does, but no longer than `patience`: for a reader that has something
-    /// to do without one.
-    pub fn next_within(&self, patience: Duration, stop: &Stop) -> Option<T> {
+    /// to do without one. Closed on `stop`, too.
+    pub fn next_within(&self, patience: Duration, stop: &Stop) -> Next<T> {
+        match self.wait(&never::<Infallible>(), patience, stop) {
+            Either::First(next) => next,
+            Either::Second(_) => Next::Nothing,
+        }
+    }
+
+    /// Waits as [`Reader::next_within`] does, and for what comes from `findings` as well, whichever is first: for a
+    /// thread that looks after both.
+    pub fn next_or<E>(&self, findings: &Subscriber<E>, patience: Duration, stop: &Stop) -> Either<Next<T>, Next<E>> {
+        match self.wait(findings.receiver(), patience, stop) {
+            Either::First(next) => Either::First(next),
+            Either::Second(finding) => Either::Second(findings.counted(finding)),
+        }
+    }
+
+    fn wait<E>(&self, other: &Receiver<E>, patience: Duration, stop: &Stop) -> Either<Next<T>, Result<E, RecvError>> {
         stop.beat();
         if let Some(value) = self.try_next() {
-            return Some(value);
+            return Either::First(Next::Value(value));
         }
-        let value = match &self.way {
-            ReaderWay::Newest { slot, signal } => {
-                select! {
-                    recv(signal) -> _ => {}
-                    recv(stop.requested()) -> _ => return None,
-                    default(patience) => return None,
-                }
-                // Nothing is there after a stale signal: then this wait was only shorter than asked for.
-                slot.pop()?
-            }
+        let next = match &self.way {
+            ReaderWay::Newest { slot, signal } => select! {
+                recv(signal) -> woken => match (slot.pop(), woken) {
+                    (Some(value), _) => Next::Value(value),
+                    // After a stale signal this wait was only shorter than asked for.
+                    (None, Ok(())) => Next::Nothing,
+                    (None, Err(_)) => Next::Closed,
+                },
+                recv(other) -> other => return Either::Second(other),
+                recv(stop.requested()) -> _ => Next::Closed,
+                default(patience) => Next::Nothing,
+            },
             ReaderWay::Queue(receiver) => select! {
-                recv(receiver) -> value => value.ok()?,
-                recv(stop.requested()) -> _ => return None,
-                default(patience) => return None,
+                recv(receiver) -> value => value.map_or(Next::Closed, Next::Value),
+                recv(other) -> other => return Either::Second(other),
+                recv(stop.requested()) -> _ => Next::Closed,
+                default(patience) => Next::Nothing,
             },
         };
-        self.edge.used(1);
-        Some(value)
+        if let Next::Value(_) = next {
+            self.edge.used(1);
+        }
+        Either::First(next)
     }
 
     /// The next value if one is there already.
@@ -170,27 +212,6 @@ impl<T> Reader<T> {
         self.edge.used(1);
         Some(value)
     }
-
-    /// Whether the writer is gone and nothing is left to take.
-    pub fn is_finished(&self) -> bool {
-        match &self.way {
-            ReaderWay::Newest { slot, signal } => {
-                // A wake-up taken here is harmless: every waiter looks into the slot before it waits.
-                let gone = matches!(signal.try_recv(), Err(TryRecvError::Disconnected));
-                gone && slot.is_empty()
-            }
-            // An empty queue tells "nothing yet" from "nothing more" only by trying, and trying would take a value.
-            ReaderWay::Queue(receiver) => receiver.is_empty() && is_disconnected(receiver),
-        }
-    }
-}
-
-/// Whether all senders of an empty channel are gone.
-fn is_disconnected<T>(receiver: &Receiver<T>) -> bool {
-    let mut select = crossbeam_channel::Select::new();
-    select.recv(receiver);
-    // An empty channel is ready only when it is disconnected; a value that arrives meanwhile makes it non-empty.
-    select.try_ready().is_ok() && receiver.is_empty()
 }
 
 impl<T> Drop for Reader<T> {
@@ -209,8 +230,17 @@ fn drain<T>(slot: &ArrayQueue<T>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ledger;
+    use super::super::{Hub, Ledger, Timed};
     use super::*;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct At(u32);
+    impl Timed for At {
+        type Time = u32;
+        fn time(&self) -> u32 {
+            self.0
+        }
+    }
 
     fn edge() -> Edge {
         Ledger::new().edge("test")
@@ -240,7 +270,7 @@ mod tests {
         sender.join().expect("the writer does not panic");
         assert_eq!(taken, (0..1000).collect::<Vec<_>>());
         assert_eq!(edge.counts(), super::super::Counts { delivered: 1000, used: 1000, skipped: 0, lost: 0 });
-        assert!(reader.is_finished());
+        assert_eq!(reader.next_within(Duration::ZERO, &stop), Next::Closed);
     }
 
     #[test]
@@ -248,13 +278,42 @@ mod tests {
         for pace in [Pace::Live, Pace::Complete] {
             let stop = Stop::new();
             let (writer, reader) = handover(pace, edge());
+            let wait = || reader.next_within(Duration::from_millis(1), &stop);
+            assert_eq!(wait(), Next::Nothing);
             writer.give(7, &stop);
-            assert!(!reader.is_finished());
+            writer.give(8, &stop);
             drop(writer);
-            assert!(!reader.is_finished());
-            assert_eq!(reader.next(&stop), Some(7));
-            assert!(reader.is_finished());
+            let left: &[_] = if pace == Pace::Live { &[8] } else { &[7, 8] };
+            left.iter().for_each(|value| assert_eq!(wait(), Next::Value(*value)));
+            // A signal may be left of a value that was taken already.
+            assert!(wait() == Next::Closed || wait() == Next::Closed, "{pace:?}");
             assert_eq!(reader.next(&stop), None);
+        }
+    }
+
+    #[test]
+    fn a_reader_of_two_gets_what_comes_and_both_ends() {
+        for pace in [Pace::Live, Pace::Complete] {
+            let (ledger, stop) = (Ledger::new(), Stop::new());
+            let (writer, reader) = handover(pace, ledger.edge("frames"));
+            let mut hub = Hub::new(Pace::Live, &ledger);
+            let (publisher, findings) = (hub.publisher("test"), hub.subscribe("test", false));
+            let hub = std::thread::spawn(move || hub.run(&Stop::new()));
+            let wait = |patience| reader.next_or(&findings, patience, &stop);
+            let long = Duration::from_secs(60);
+            assert_eq!(wait(Duration::from_millis(1)), Either::First(Next::Nothing));
+            publisher.publish(At(1));
+            assert_eq!(wait(long), Either::Second(Next::Value(At(1))));
+            writer.give(7, &stop);
+            assert_eq!(wait(long), Either::First(Next::Value(7)));
+            drop(publisher);
+            hub.join().expect("no panic");
+            while wait(long) != Either::Second(Next::Closed) {}
+            drop(writer);
+            while wait(long) != Either::First(Next::Closed) {}
+            let counts: Vec<_> =
+                ledger.summary().iter().map(|edge| (edge.counts.delivered, edge.counts.used)).collect();
+            assert_eq!(counts, [(1, 1); 3], "{pace:?}");
         }
     }
 

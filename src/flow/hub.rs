@@ -10,9 +10,11 @@
 //! it, that is, once none can come any more that belongs before it. The same input then gives the same stream,
 //! whatever the speed of the threads. What is said [aside](Hub::aside) has no place in that order and passes at once.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select};
+use std::time::Duration;
 
-use super::{Edge, Ledger, Pace, Stop};
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender, TrySendError, bounded, never, select};
+
+use super::{Edge, Ledger, Next, Pace, Stop};
 
 /// What the hub sorts by.
 pub trait Timed {
@@ -238,22 +240,28 @@ pub struct Subscriber<T> {
 }
 
 /// How often a sink that waits for findings says that it is alive.
-const BEAT: std::time::Duration = std::time::Duration::from_millis(500);
+const BEAT: Duration = Duration::from_millis(500);
 
 impl<T> Subscriber<T> {
     /// Waits for the next value. `None` when the hub is closed and everything is taken; a request to stop does not end
     /// it, since sinks flush what is still under way.
     pub fn next(&self, life: &Stop) -> Option<T> {
         loop {
-            life.beat();
-            match self.receiver.recv_timeout(BEAT) {
-                Ok(value) => {
-                    self.edge.used(1);
-                    return Some(value);
-                }
-                Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
-                Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return None,
+            match self.next_within(BEAT, life) {
+                Next::Value(value) => return Some(value),
+                Next::Nothing => {}
+                Next::Closed => return None,
             }
+        }
+    }
+
+    /// Waits for the next value, but no longer than `patience`.
+    pub fn next_within(&self, patience: Duration, life: &Stop) -> Next<T> {
+        life.beat();
+        match self.receiver.recv_timeout(patience) {
+            Ok(value) => self.counted(Ok(value)),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Closed,
         }
     }
 
@@ -264,14 +272,16 @@ impl<T> Subscriber<T> {
         Some(value)
     }
 
-    /// For `select!` beside other channels; count what comes by [`Subscriber::took`].
-    pub fn receiver(&self) -> &Receiver<T> {
+    /// For a wait for something else as well; what comes goes through [`Subscriber::counted`].
+    pub(super) fn receiver(&self) -> &Receiver<T> {
         &self.receiver
     }
 
-    /// Counts a value that was received by way of [`Subscriber::receiver`].
-    pub fn took(&self) {
+    /// Counts what was received.
+    pub(super) fn counted(&self, received: Result<T, RecvError>) -> Next<T> {
+        let Ok(value) = received else { return Next::Closed };
         self.edge.used(1);
+        Next::Value(value)
     }
 }
 

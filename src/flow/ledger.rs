@@ -1,7 +1,9 @@
-//! Counts of what became of everything that was handed over.
+//! Counts of what became of everything that was handed over, and the times that it took.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Way, WayTimes};
 
 /// The counters of one edge between two stages: delivered = used + skipped + lost + still under way.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +71,18 @@ pub struct EdgeCounts {
     pub counts: Counts,
 }
 
-/// All edges of a pipeline, by name, in the order in which they were made.
+/// All edges and ways of a pipeline, by name, in the order in which they were made.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<Vec<(String, Edge)>>>);
+pub struct Ledger(Arc<Mutex<Entries>>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    edges: Vec<(String, Edge)>,
+    ways: Vec<(String, Way)>,
+}
 
 impl Ledger {
-    /// A ledger without edges.
+    /// A ledger without entries.
     pub fn new() -> Self {
         Self::default()
     }
@@ -82,13 +90,30 @@ impl Ledger {
     /// A new edge called `name`, for example `"camera → detector"`.
     pub fn edge(&self, name: &str) -> Edge {
         let edge = Edge::default();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), edge.clone()));
+        self.entries().edges.push((name.to_owned(), edge.clone()));
         edge
+    }
+
+    /// A new way called `name`, for example `"capture → result"`.
+    pub fn way(&self, name: &str) -> Way {
+        let way = Way::default();
+        self.entries().ways.push((name.to_owned(), way.clone()));
+        way
     }
 
     /// The counts of all edges at this moment.
     pub fn summary(&self) -> Vec<EdgeCounts> {
-        let edges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entries { edges, .. } = &*self.entries();
         edges.iter().map(|(name, edge)| EdgeCounts { edge: name.clone(), counts: edge.counts() }).collect()
+    }
+
+    /// The times of all ways up to this moment.
+    pub fn times(&self) -> Vec<WayTimes> {
+        let Entries { ways, .. } = &*self.entries();
+        ways.iter().map(|(name, way)| WayTimes { way: name.clone(), times: way.times() }).collect()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,17 +8,19 @@
 //! | [`ring`] | audio samples out of a sound callback | live: samples are dropped and counted; complete: the writer waits |
 //! | [`Hub`] | findings to every sink | live: a full queue drops and counts; complete: the hub waits, and merges by time |
 //!
-//! [`Stop`] ends them all, [`Crew`] runs the threads, [`Ledger`] keeps the counts.
+//! [`Stop`] ends them all, [`Crew`] runs the threads, [`Ledger`] keeps the counts, and of each [`Way`] the times.
 
 mod handover;
 mod hub;
+mod latency;
 mod ledger;
 mod ring;
 mod stage;
 mod stop;
 
-pub use handover::{Pace, Reader, Writer, handover};
+pub use handover::{Either, Next, Pace, Reader, Writer, handover};
 pub use hub::{Hub, Publisher, Subscriber, Timed};
+pub use latency::{RELATIVE_ERROR, Times, Way, WayTimes};
 pub use ledger::{Counts, Edge, EdgeCounts, Ledger};
 pub use ring::{RingReader, RingWriter, ring};
 pub use stage::{Crew, Report, Restart, Stage, StageError};

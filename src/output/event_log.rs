@@ -8,7 +8,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::SinkError;
@@ -21,8 +20,6 @@ pub const LOG_VERSION: u32 = 1;
 
 /// So long may a line wait while more keep coming; when none waits, what is there goes out at once.
 const FLUSH_PERIOD: Duration = Duration::from_secs(1);
-/// How often a log that waits says that it is alive.
-const BEAT: Duration = Duration::from_millis(500);
 
 /// A sink that writes JSON Lines to a file or to standard output.
 ///
@@ -76,18 +73,20 @@ impl EventLog {
         self.output.write_all(start_line().as_bytes()).map_err(|source| failed(&self.target, source))?;
         let mut flushed = Instant::now();
         loop {
+            let event = match self.findings.try_next() {
+                Some(event) => event,
+                None => {
+                    self.flush()?;
+                    flushed = Instant::now();
+                    let Some(event) = self.findings.next(stop) else { return Ok(()) };
+                    event
+                }
+            };
             stop.beat();
-            if self.findings.receiver().is_empty() || flushed.elapsed() >= FLUSH_PERIOD {
+            self.write(&event)?;
+            if flushed.elapsed() >= FLUSH_PERIOD {
                 self.flush()?;
                 flushed = Instant::now();
-            }
-            match self.findings.receiver().recv_timeout(BEAT) {
-                Ok(event) => {
-                    self.findings.took();
-                    self.write(&event)?;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
         }
     }

@@ -7,7 +7,6 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::TryRecvError;
 use serde::{Deserialize, Serialize};
 
 use super::SinkError;
@@ -17,10 +16,10 @@ use super::picture::{Scaler, fitted};
 use super::rate::Rate;
 use super::supervisor::{Opening, Supervisor, Wish};
 use crate::findings::{Event, EventKind, Scene};
-use crate::flow::{Reader, Stage, StageError, Stop, Subscriber};
+use crate::flow::{Either, Next, Reader, Stage, StageError, Stop, Subscriber, Way};
 use crate::media::{Frame, LARGEST_SIDE, MediaTime, RgbView};
 
-/// The longest wait for a frame: the window's keys and the level meter are looked after in between.
+/// The longest time without a new drawing: it moves the level meter, and lets old commands go.
 const TICK: Duration = Duration::from_millis(50);
 /// The window gets the size of the first picture, so that of a camera is awaited, but no longer than most take.
 const FIRST_PICTURE_WITHIN: Duration = Duration::from_secs(3);
@@ -62,9 +61,21 @@ impl Default for PreviewConfig {
     }
 }
 
+/// How long it takes from a frame's capture until the window can show it.
+#[derive(Clone, Debug, Default)]
+pub struct PreviewWays {
+    /// Until its picture is handed to the window.
+    pub picture: Way,
+    /// Until what was seen in it is handed to the window.
+    pub boxes: Way,
+}
+
 /// A stage that shows what is seen and heard.
 ///
-/// - **waits for**: frames, 50 ms at most
+/// It draws each frame as it comes, and once more when the detections of just this frame come, so that a fast detector's
+/// boxes do not wait for the next frame. One that is slower than the camera has its boxes drawn with the next.
+///
+/// - **waits for**: frames and findings, 50 ms at most
 /// - **skips**: frames that are replaced before it comes to them; frames that are no picture
 /// - **allocates**: when a picture is larger than any before, and when the window is started
 /// - **ends**: with the hub, or on request; asks everybody to stop when the user closes the window
@@ -75,6 +86,7 @@ pub struct Preview {
     frames: Option<Reader<Frame>>,
     findings: Subscriber<Event>,
     painter: Painter,
+    ways: PreviewWays,
 }
 
 impl Preview {
@@ -115,19 +127,14 @@ impl Preview {
     ) -> Result<Self, SinkError> {
         let side = |side: u32| side.clamp(1, LARGEST_SIDE);
         let largest = (side(config.largest_width), side(config.largest_height));
-        Ok(Self { opening, largest, frames, findings, painter: Painter::new()? })
+        Ok(Self { opening, largest, frames, findings, painter: Painter::new()?, ways: PreviewWays::default() })
     }
 
-    /// Waits for the next frame, but not for long.
-    fn next_frame(&self, stop: &Stop) -> Option<Frame> {
-        match &self.frames {
-            // A reader whose writer is gone would not wait.
-            Some(frames) if !frames.is_finished() => frames.next_within(TICK, stop),
-            _ => {
-                stop.sleep(TICK);
-                None
-            }
-        }
+    /// The same preview, which tells `ways` how long they take.
+    #[must_use]
+    pub fn timed(mut self, ways: PreviewWays) -> Self {
+        self.ways = ways;
+        self
     }
 }
 
@@ -140,24 +147,39 @@ impl Stage for Preview {
         let room = self.largest.0.max(PANEL_SIZE.0) as usize * self.largest.1.max(PANEL_SIZE.1) as usize;
         let mut window = Supervisor::new(self.opening.clone(), room);
         let mut view = View::new(if self.frames.is_some() { AWAITED } else { "no camera" });
+        let mut frames = self.frames.as_ref();
+        let mut drawn = Instant::now();
         while !stop.is_requested() {
-            if let Some(frame) = self.next_frame(stop) {
-                view.take_frame(&frame, self.largest);
-            }
-            loop {
-                match self.findings.receiver().try_recv() {
-                    Ok(event) => {
-                        self.findings.took();
-                        view.take_event(&event);
-                    }
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return Ok(()),
+            let patience = TICK.saturating_sub(drawn.elapsed());
+            let next = match frames {
+                Some(frames) => frames.next_or(&self.findings, patience, stop),
+                None => Either::Second(self.findings.next_within(patience, stop)),
+            };
+            let mut is_due = match next {
+                Either::First(Next::Value(frame)) => {
+                    view.take_frame(&frame, self.largest);
+                    true
                 }
+                Either::First(Next::Nothing) => false,
+                Either::First(Next::Closed) => {
+                    frames = None;
+                    false
+                }
+                Either::Second(Next::Value(event)) => view.take_event(&event),
+                Either::Second(Next::Nothing) => false,
+                Either::Second(Next::Closed) => return Ok(()),
+            };
+            while let Some(event) = self.findings.try_next() {
+                is_due |= view.take_event(&event);
             }
             if window.look() == Wish::Stop {
                 stop.request();
                 break;
             }
+            if !is_due && drawn.elapsed() < TICK {
+                continue;
+            }
+            drawn = Instant::now();
             if view.may_still_get_its_size() {
                 continue;
             }
@@ -165,6 +187,7 @@ impl Stage for Preview {
             if let Some(mut canvas) = window.next(width, height).and_then(|pixels| Canvas::new(pixels, width, height)) {
                 view.compose(&mut canvas, &mut self.painter);
                 window.publish();
+                view.handed_over(&self.ways);
             }
         }
         Ok(())
@@ -191,6 +214,12 @@ struct View {
     camera: Rate,
     detector: Rate,
     looked_at: u64,
+    /// The number of the frame that the picture is of.
+    frame: Option<u64>,
+    /// When the picture was captured, until it is in the window.
+    new_picture: Option<Instant>,
+    /// The same of the frame in which the newest boxes were seen.
+    new_boxes: Option<Instant>,
 }
 
 impl View {
@@ -207,6 +236,9 @@ impl View {
             camera: Rate::default(),
             detector: Rate::default(),
             looked_at: 0,
+            frame: None,
+            new_picture: None,
+            new_boxes: None,
         }
     }
 
@@ -222,14 +254,19 @@ impl View {
         let size = fitted((rgb.width, rgb.height), largest);
         let Some(RgbView { pixels, width, height }) = self.scaler.scaled(rgb, size) else { return };
         (self.size, self.notice) = ((width, height), None);
+        (self.frame, self.new_picture) = (Some(frame.sequence()), Some(frame.captured()));
         let (pixels, _) = pixels.as_chunks::<3>();
         self.picture.clear();
         self.picture.extend(pixels.iter().map(|pixel| u32::from_colour(*pixel)));
     }
 
-    fn take_event(&mut self, event: &Event) {
+    /// Takes in what was found; returns whether it belongs to the picture on show, and so is to be drawn at once.
+    fn take_event(&mut self, event: &Event) -> bool {
+        let mut is_of_this_picture = false;
         match &event.kind {
-            EventKind::Detections(_) => {
+            EventKind::Detections(detections) => {
+                is_of_this_picture = self.frame == Some(detections.frame);
+                self.new_boxes = Some(detections.captured);
                 self.looked_at += 1;
                 self.detector.mark(self.looked_at, self.epoch.elapsed().as_secs_f64());
             }
@@ -238,6 +275,16 @@ impl View {
             EventKind::Lost { .. } | EventKind::Found { .. } | EventKind::Ledger(_) => {}
         }
         self.scene.update(event);
+        is_of_this_picture
+    }
+
+    /// What was drawn last is in the window.
+    fn handed_over(&mut self, ways: &PreviewWays) {
+        for (captured, way) in [(self.new_picture.take(), &ways.picture), (self.new_boxes.take(), &ways.boxes)] {
+            if let Some(captured) = captured {
+                way.took(captured.elapsed());
+            }
+        }
     }
 
     fn compose(&self, canvas: &mut Canvas<'_, u32>, painter: &mut Painter) {

@@ -14,7 +14,7 @@ use super::story::{Story, Wait};
 use super::video::{Encoder, PictureTrack, SoundTrack, is_video, join};
 use super::{Canvas, SinkError};
 use crate::findings::Event;
-use crate::flow::{Pace, Reader, RingReader, Stage, StageError, Stop, Subscriber};
+use crate::flow::{Next, Pace, Reader, RingReader, Stage, StageError, Stop, Subscriber};
 use crate::media::{Frame, MediaTime, RgbView, SAMPLE_RATE_HZ};
 
 /// How long a live recording waits for a frame before it shows the last one again, with what was found meanwhile.
@@ -243,9 +243,9 @@ impl Pictures<'_> {
             let frame = match self.pace {
                 Pace::Complete => self.frames.next(stop)?,
                 Pace::Live => match self.frames.next_within(LOOK, stop) {
-                    Some(frame) => frame,
-                    None if stop.is_requested() || self.frames.is_finished() => return None,
-                    None => {
+                    Next::Value(frame) => frame,
+                    Next::Closed => return None,
+                    Next::Nothing => {
                         self.story.catch_up();
                         let Some(last) = self.last else { continue };
                         // By the clock: live sources follow it.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::findings::{Event, EventKind, Keyword, Scene};
-use crate::flow::{Stop, Subscriber};
+use crate::flow::{Next, Stop, Subscriber};
 use crate::media::MediaTime;
 
 /// What a frame waits for.
@@ -85,21 +85,19 @@ impl<'a> Story<'a> {
     fn wait_for_listener(&mut self, time: MediaTime, sound_is_over: &dyn Fn() -> bool, stop: &Stop) {
         let mut over_since = None;
         while self.wait == Wait::Listener && self.heard.is_none_or(|heard| heard <= time) && !stop.is_requested() {
-            stop.beat();
-            match self.findings.receiver().recv_timeout(LOOK) {
-                Ok(event) => {
-                    self.findings.took();
+            match self.findings.next_within(LOOK, stop) {
+                Next::Value(event) => {
                     self.take(event);
                     over_since = None;
                 }
-                Err(error) if error.is_disconnected() => self.wait = Wait::Nothing,
-                Err(_) if sound_is_over() => {
+                Next::Closed => self.wait = Wait::Nothing,
+                Next::Nothing if sound_is_over() => {
                     let since = *over_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > LISTENER_ENDS_WITHIN {
                         self.wait = Wait::Nothing;
                     }
                 }
-                Err(_) => {}
+                Next::Nothing => {}
             }
         }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DetectorError, ObjectFinder};
 use crate::findings::{Detections, Event, EventKind, Label, SharedDetections};
-use crate::flow::{Publisher, Reader, Stage, StageError, Stop};
+use crate::flow::{Publisher, Reader, Stage, StageError, Stop, Way};
 use crate::media::{Frame, MediaTime, Pool, Pooled, WallTime};
 use crate::model::Bundle;
 
@@ -110,6 +110,7 @@ pub struct Detector {
     frames: Reader<Frame>,
     findings: Publisher<Event>,
     live: bool,
+    to_result: Way,
 }
 
 impl Detector {
@@ -127,7 +128,14 @@ impl Detector {
     ) -> Result<Self, DetectorError> {
         let finder = ObjectFinder::new(config, bundle)?;
         tracing::info!(bundle = bundle.name, kernels = %finder.delegate(), threads = finder.threads(), "the detector is ready");
-        Ok(Self { finder, pool: Pool::new(POOLED), frames, findings, live })
+        Ok(Self { finder, pool: Pool::new(POOLED), frames, findings, live, to_result: Way::default() })
+    }
+
+    /// The same detector, which tells `way` how long it is from a frame's capture until its detections are published.
+    #[must_use]
+    pub fn timed(mut self, way: Way) -> Self {
+        self.to_result = way;
+        self
     }
 
     /// Looks at one frame. No thread, clock or channel takes part.
@@ -145,9 +153,10 @@ impl Detector {
     }
 
     fn publish(&self, detections: SharedDetections) {
-        let time: MediaTime = detections.time;
+        let (time, captured): (MediaTime, Instant) = (detections.time, detections.captured);
         let at = self.live.then(WallTime::now);
         self.findings.publish(Event { time, at, kind: EventKind::Detections(detections) });
+        self.to_result.took(captured.elapsed());
         self.findings.reached(time);
     }
 }
