@@ -1,7 +1,7 @@
 //! Pictures from files and pipes: films, folders, standard input.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod allocations;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -358,32 +358,6 @@ fn a_missing_device_is_tried_again_and_no_camera_is_none() {
     assert!(error.starts_with("Cannot open camera /dev/video99: no such device; "), "{error}");
 }
 
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is handed to the system's allocator as it is; counting touches nothing but a cell of the thread.
-#[expect(unsafe_code, reason = "an allocator cannot be written without")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 #[test]
 fn a_hundred_frames_more_cost_no_allocation_more() {
     let picture = jpeg((64, 48), [1, 2, 3]);
@@ -399,10 +373,10 @@ fn a_hundred_frames_more_cost_no_allocation_more() {
         std::thread::scope(|scope| {
             scope.spawn(move || (0..frames).for_each(|_| feeder.write_all(&bytes).expect("it reads")));
             scope.spawn(|| std::iter::from_fn(|| reader.next(&stop)).count());
-            let before = ALLOCATIONS.get();
+            let before = allocations::of_this_thread();
             camera.run(&stop).expect("it reads to the end");
             drop(camera);
-            ALLOCATIONS.get() - before
+            allocations::of_this_thread() - before
         })
     };
     for format in [PipeFormat::Mjpeg, PipeFormat::Rgb24] {

@@ -1,35 +1,13 @@
 //! Drawing on a picture costs no memory once every letter was seen: it happens for every frame, on small machines.
-#![allow(unsafe_code)] // The counting allocator below; nothing else.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod allocations;
+
 use std::time::Duration;
 
 use lookhear::findings::{BoxInFrame, Detection, Detections, Keyword, Scene};
 use lookhear::media::{Levels, MediaTime, Pool};
 use lookhear::output::Canvas;
 use lookhear::output::draw::{Overlay, Painter, Status};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counter is a constant-initialised `Cell`, which
-// allocates nothing itself.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn seconds(seconds: f64) -> MediaTime {
     MediaTime::from_nanos((seconds * 1e9) as i64)
@@ -65,7 +43,7 @@ fn after_the_first_pictures_drawing_allocates_nothing() {
         painter.overlay(&mut canvas, &Overlay { scene: &scene, now: seconds(1.5), status });
     };
     (0..200).for_each(&mut draw);
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations::of_this_thread();
     (0..200).for_each(&mut draw);
-    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(allocations::of_this_thread() - before, 0);
 }

@@ -1,8 +1,7 @@
 //! Somebody reads the event log: it is what `docs/events.md` promises, it comes in time, and trouble ends it alone.
-#![allow(unsafe_code)] // The counting allocator below; nothing else.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod allocations;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -15,27 +14,6 @@ use lookhear::media::{Levels, MediaTime, Pool, WallTime};
 use lookhear::output::EventLog;
 use lookhear::output::event_log::{line_into, start_line};
 use serde_json::Value;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the counter is a constant-initialised `Cell`, which
-// allocates nothing itself.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn seconds(seconds: f64) -> MediaTime {
     MediaTime::from_nanos((seconds * 1e9).round() as i64)
@@ -147,12 +125,12 @@ fn after_the_longest_line_an_event_allocates_nothing() {
     let events = documented();
     let mut line = Vec::new();
     events.iter().for_each(|event| assert!(line_into(event, &mut line)));
-    let before = ALLOCATIONS.with(Cell::get);
+    let before = allocations::of_this_thread();
     for _ in 0..100 {
         line.clear();
         events.iter().for_each(|event| assert!(line_into(event, &mut line)));
     }
-    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(allocations::of_this_thread() - before, 0);
 }
 
 /// A log at work on `target`, the publisher that feeds it, and its end.

@@ -1,8 +1,7 @@
 //! Whoever says a command is heard: the shipped bundle on real streams, and against what its recipe computed.
-#![allow(unsafe_code, reason = "an allocator that counts")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod allocations;
+
 use std::fs;
 use std::path::Path;
 
@@ -13,29 +12,6 @@ use lookhear::model::Task;
 use lookhear::speech::{FeatureExtractor, KeywordsConfig, Scorer, Spotter, TfliteScorer};
 
 const COMMANDS: [&str; 10] = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"];
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: all work is the system allocator's.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn bundle() -> Bundle {
     Bundle::open(Path::new("models/keywords")).expect("the bundle that we ship")
@@ -171,8 +147,8 @@ fn hearing_allocates_nothing() {
     };
     // The engine's first inference may still arrange its memory.
     spotter.hear(&samples[..20_000], &mut tell).expect("it runs");
-    let before = ALLOCATIONS.get();
+    let before = allocations::of_this_thread();
     spotter.hear(&samples[20_000..], &mut tell).expect("it runs");
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations::of_this_thread() - before, 0);
     assert!(looks > 260 && words >= 7, "{looks} looks, {words} words");
 }

@@ -82,7 +82,10 @@ impl Supervisor {
         };
         window.pixels.beat();
         // A child that cannot be asked is as good as dead.
-        let ended = window.child.try_wait().map_or(Some("it is gone".to_owned()), |end| end.map(|end| end.to_string()));
+        let ended = window
+            .child
+            .try_wait()
+            .map_or_else(|_| Some("it is gone".to_owned()), |end| end.map(|end| end.to_string()));
         if ended.is_some() {
             window.join_readers();
         }
