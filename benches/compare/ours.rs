@@ -1,0 +1,52 @@
+//! Our side of `benches/compare/compare.py`, which starts it: `ours RESULT JOB ARGUMENTS…`.
+//!
+//! For each line on standard input, a number of calls, it makes them and prints how many seconds they took. What the job
+//! gave is written to the file RESULT after the first line, for the others' results to be compared with.
+
+use std::error::Error;
+use std::io::BufRead;
+use std::time::Instant;
+
+use lookhear::media::{PixelFormat, rgb_from};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// One call: does the job once, and leaves what it gives in the buffer.
+type Job = Box<dyn FnMut(&mut Vec<u8>) -> Outcome<()>>;
+
+/// Makes a job out of its arguments.
+type Maker = fn(&[String]) -> Outcome<Job>;
+
+const JOBS: [(&str, Maker); 1] = [("motion-jpeg", motion_jpeg)];
+
+fn main() -> Outcome<()> {
+    // `cargo bench` adds `--bench`, and starts this without a job when it runs all benchmarks.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let [result_file, name, arguments @ ..] = &arguments[..] else {
+        println!("This is one half of a comparison: run benches/compare/run.sh.");
+        return Ok(());
+    };
+    let (_, make) = JOBS.iter().find(|(job, _)| job == name).ok_or_else(|| format!("there is no job {name}"))?;
+    let (mut job, mut result, mut is_written) = (make(arguments)?, Vec::new(), false);
+    for line in std::io::stdin().lock().lines() {
+        let calls: u32 = line?.parse()?;
+        let start = Instant::now();
+        for _ in 0..calls {
+            job(&mut result)?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        if !is_written {
+            std::fs::write(result_file, &result)?;
+            is_written = true;
+        }
+        println!("{seconds}");
+    }
+    Ok(())
+}
+
+/// `FILE WIDTH HEIGHT`: a JPEG frame to RGB.
+fn motion_jpeg(arguments: &[String]) -> Outcome<Job> {
+    let [file, width, height] = arguments else { return Err("motion-jpeg takes FILE WIDTH HEIGHT".into()) };
+    let (jpeg, size) = (std::fs::read(file)?, (width.parse()?, height.parse()?));
+    Ok(Box::new(move |rgb| Ok(rgb_from(PixelFormat::Mjpeg, &jpeg, size, 0, rgb)?)))
+}
