@@ -28,6 +28,7 @@ from typing import Callable
 import cv2
 import numpy as np
 import simplejpeg
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -111,8 +112,44 @@ def motion_jpeg(folder):
     )
 
 
+def inference(threads):
+    """What compares the object detector's inference with so many threads."""
+
+    def make(folder):
+        # LiteRT runs a model with XNNPACK's kernels by itself, as we do.
+        model = ROOT / "models/objects/model.tflite"
+        interpreter = Interpreter(str(model), num_threads=threads)
+        interpreter.allocate_tensors()
+        wanted, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        _, height, width, _ = wanted["shape"]
+        picture = photo(width, height).astype(np.float32)
+        if wanted["dtype"] == np.float32:
+            picture = picture / 127.5 - 1
+        elif wanted["dtype"] == np.int8:
+            picture = picture - 128
+        picture = picture.astype(wanted["dtype"])[np.newaxis]
+        interpreter.set_tensor(wanted["index"], picture)
+        file = folder / "input.bin"
+        file.write_bytes(picture.tobytes())
+
+        def run():
+            interpreter.invoke()
+            return interpreter.get_tensor(given["index"])
+
+        return Comparison(
+            ours=["inference", model, threads, file],
+            result=lambda data: np.frombuffer(data, given["dtype"]).reshape(given["shape"]),
+            others={"LiteRT": run},
+            # Kernels of two versions may add up in another order.
+            tolerance=1e-3 if given["dtype"] == np.float32 else 1,
+        )
+
+    make.__doc__ = f"The object detector's inference with {threads} thread(s), and a copy of its first output."
+    return make
+
+
 # A comparison more is a function more here, and its job in ours.rs.
-COMPARISONS = {"motion-jpeg": motion_jpeg}
+COMPARISONS = {"motion-jpeg": motion_jpeg, "inference-1": inference(1), "inference-2": inference(2)}
 
 
 def main():

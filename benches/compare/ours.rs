@@ -8,6 +8,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use lookhear::media::{PixelFormat, rgb_from};
+use lookhear::model::{Element, ElementType, Engine, EngineOptions};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -17,7 +18,7 @@ type Job = Box<dyn FnMut(&mut Vec<u8>) -> Outcome<()>>;
 /// Makes a job out of its arguments.
 type Maker = fn(&[String]) -> Outcome<Job>;
 
-const JOBS: [(&str, Maker); 1] = [("motion-jpeg", motion_jpeg)];
+const JOBS: [(&str, Maker); 2] = [("motion-jpeg", motion_jpeg), ("inference", inference)];
 
 fn main() -> Outcome<()> {
     // `cargo bench` adds `--bench`, and starts this without a job when it runs all benchmarks.
@@ -49,4 +50,40 @@ fn motion_jpeg(arguments: &[String]) -> Outcome<Job> {
     let [file, width, height] = arguments else { return Err("motion-jpeg takes FILE WIDTH HEIGHT".into()) };
     let (jpeg, size) = (std::fs::read(file)?, (width.parse()?, height.parse()?));
     Ok(Box::new(move |rgb| Ok(rgb_from(PixelFormat::Mjpeg, &jpeg, size, 0, rgb)?)))
+}
+
+/// `MODEL THREADS INPUT`: a model over the bytes of a file, and a copy of its first output.
+fn inference(arguments: &[String]) -> Outcome<Job> {
+    let [model, threads, input] = arguments else { return Err("inference takes MODEL THREADS INPUT".into()) };
+    let options = EngineOptions { threads: Some(threads.parse()?), accelerate: true };
+    let mut engine = Engine::load(std::fs::read(model)?.into(), options)?;
+    let input = std::fs::read(input)?;
+    match engine.inputs()[0].element {
+        ElementType::Float32 => fill(&mut engine, input.as_chunks().0, f32::from_ne_bytes)?,
+        ElementType::Int8 => fill(&mut engine, input.as_chunks().0, i8::from_ne_bytes)?,
+        _ => fill(&mut engine, input.as_chunks().0, u8::from_ne_bytes)?,
+    }
+    Ok(Box::new(move |result| {
+        engine.invoke()?;
+        result.clear();
+        match engine.outputs()[0].element {
+            ElementType::Float32 => {
+                result.extend(engine.output::<f32>(0)?.iter().flat_map(|value| value.to_ne_bytes()))
+            }
+            ElementType::Int8 => result.extend(engine.output::<i8>(0)?.iter().map(|value| value.cast_unsigned())),
+            _ => result.extend(engine.output::<u8>(0)?),
+        }
+        Ok(())
+    }))
+}
+
+fn fill<T: Element, const BYTES: usize>(
+    engine: &mut Engine,
+    input: &[[u8; BYTES]],
+    value: fn([u8; BYTES]) -> T,
+) -> Outcome<()> {
+    for (into, bytes) in engine.input_mut::<T>(0)?.iter_mut().zip(input) {
+        *into = value(*bytes);
+    }
+    Ok(())
 }
