@@ -105,6 +105,24 @@ fn every_frame_of_a_complete_run_is_looked_at_and_times_never_go_back() {
 }
 
 #[test]
+fn the_statistics_tell_how_long_each_result_took() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = lookhear()
+        .args(["run", "--no-pace", "--preview", "none", "--events", "-", "--stats", "--camera"])
+        .arg(street(folder.path(), 2))
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let row = text.lines().rfind(|line| line.starts_with("capture → result")).expect("a row");
+    let numbers: Vec<f64> = row.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [p50, p95, p99, longest, count] = numbers[..] else { panic!("{row}") };
+    assert_eq!(count, 20.0, "every frame has a result: {row}");
+    assert!(0.0 < p50 && p50 <= p95 && p95 <= p99 && p99 <= longest, "{row}");
+    assert!(!text.contains("in the window"), "there is none: {text}");
+}
+
+#[test]
 fn in_real_time_what_the_detector_misses_is_counted_as_skipped() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // Four hundred frames a second are more than the float model follows in one thread on any machine that runs this.
