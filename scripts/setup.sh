@@ -20,8 +20,13 @@ pkg-config      | pkg-config | finds the C libraries
 libssl-dev      | -          | the crate tflitec builds against it
 libclang-dev    | -          | reads the C headers of TensorFlow Lite
 libasound2-dev  | -          | the microphone (ALSA)
+cmake           | cmake      | builds the JPEG decoder (libjpeg-turbo)
+make            | make       | builds the JPEG decoder (libjpeg-turbo)
 ca-certificates | -          | downloads over TLS
 ffmpeg          | ffmpeg     | video files in, recordings out
+'
+x86_packages='
+nasm            | nasm       | the JPEG decoder's fast parts on x86
 '
 test_packages='
 xvfb            | Xvfb       | tests: a display without a screen
@@ -51,6 +56,7 @@ main() {
   check_glibc "$here"
   check_rust
   install_packages "$build_packages"
+  [[ $here != x86_64 ]] || install_packages "$x86_packages"
   [[ $with_tests == no ]] || install_packages "$test_packages"
   local architecture
   for architecture in "${architectures[@]}"; do
