@@ -1,12 +1,15 @@
 //! A frame to RGB: ours beside what a user would write or take instead.
 //!
 //! `cargo bench --bench pixel_formats`. One iteration converts one 640×480 picture into memory that is there already
-//! (the `image` crate makes its own, as it does for everybody).
+//! (the `image` crate and zune-jpeg make their own, as they do for everybody). nokhwa's decoder of Motion JPEG is not built in:
+//! it is mozjpeg, a second libjpeg in the same program.
 
 use std::hint::black_box;
 
 use divan::Bencher;
-use lookhear::media::{PixelFormat, rgb_from};
+use lookhear::media::{PixelFormat, Reduction, rgb_from, rgb_from_jpeg};
+use zune_core::bytestream::ZCursor;
+use zune_jpeg::JpegDecoder;
 
 const SIZE: (u32, u32) = (640, 480);
 
@@ -56,6 +59,18 @@ fn yuyv_by_a_plain_loop(bencher: Bencher) {
             }
         }
     });
+}
+
+#[divan::bench]
+fn jpeg_at_half_scale(bencher: Bencher) {
+    let (data, mut rgb) = (jpeg(), Vec::new());
+    bencher.bench_local(|| rgb_from_jpeg(black_box(&data), Reduction::Half, &mut rgb).expect("a picture"));
+}
+
+#[divan::bench]
+fn jpeg_by_zune_jpeg(bencher: Bencher) {
+    let data = jpeg();
+    bencher.bench_local(|| JpegDecoder::new(ZCursor::new(black_box(&data))).decode().expect("a picture"));
 }
 
 #[divan::bench]

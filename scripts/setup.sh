@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:$HOME/.cargo/bin
 
-rust_needed=1.88
+rust_needed=1.89
 glibc_needed=2.34
 
 # Debian package | program that is as good as the package ("-": none) | why

@@ -94,21 +94,22 @@ def photo(width, height):
     return np.clip(picture + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
 
 
-def motion_jpeg(folder):
-    """A 640×480 frame of a webcam that gives Motion JPEG (4:2:2, quality 85), to RGB."""
-    size = (640, 480)
+def motion_jpeg(folder, size=(640, 480), divisor=1):
+    """A frame of a webcam that gives Motion JPEG (640×480, 4:2:2, quality 85), to RGB."""
     jpeg = simplejpeg.encode_jpeg(photo(*size), quality=85, colorsubsampling="422")
     file = folder / "frame.jpg"
     file.write_bytes(jpeg)
-    packed = np.frombuffer(jpeg, np.uint8)
+    packed, (width, height) = np.frombuffer(jpeg, np.uint8), (side // divisor for side in size)
+    others = {
+        "libjpeg-turbo/simplejpeg": lambda: simplejpeg.decode_jpeg(jpeg, "RGB", min_width=width, min_height=height),
+        "OpenCV": lambda: cv2.imdecode(packed, OPENCV_SCALES[divisor]),
+    }
+    if divisor == 1:
+        others["Pillow"] = lambda: np.asarray(Image.open(io.BytesIO(jpeg)))
     return Comparison(
-        ours=["motion-jpeg", file, *size],
-        result=lambda data: np.frombuffer(data, np.uint8).reshape(size[1], size[0], 3),
-        others={
-            "libjpeg-turbo/simplejpeg": lambda: simplejpeg.decode_jpeg(jpeg, "RGB"),
-            "OpenCV": lambda: cv2.imdecode(packed, cv2.IMREAD_COLOR_RGB),
-            "Pillow": lambda: np.asarray(Image.open(io.BytesIO(jpeg))),
-        },
+        ours=["motion-jpeg", file, divisor],
+        result=lambda data: np.frombuffer(data, np.uint8).reshape(height, width, 3),
+        others=others,
     )
 
 
@@ -148,8 +149,49 @@ def inference(threads):
     return make
 
 
+# At a reduced scale OpenCV gives BGR.
+OPENCV_SCALES = {1: cv2.IMREAD_COLOR_RGB, 2: cv2.IMREAD_REDUCED_COLOR_2}
+
+
+def half_jpeg(folder):
+    """A frame of 1280×720 decoded at half scale, as for a model of 300×300, to RGB."""
+    comparison = motion_jpeg(folder, (1280, 720), 2)
+    reduced = comparison.others["OpenCV"]
+    comparison.others["OpenCV"] = lambda: reduced()[..., ::-1]
+    return comparison
+
+
+def resize(folder, size=(640, 480), to=(300, 300)):
+    """RGB of 640×480 to 300×300, bilinear with antialiasing."""
+    pixels = photo(*size)
+    file = folder / "frame.rgb"
+    file.write_bytes(pixels.tobytes())
+    image = Image.fromarray(pixels)
+    return Comparison(
+        ours=["resize", file, *size, *to],
+        result=lambda data: np.frombuffer(data, np.uint8).reshape(to[1], to[0], 3),
+        others={"Pillow": lambda: image.resize(to, Image.Resampling.BILINEAR)},
+        tolerance=1,
+    )
+
+
+def resize_area(folder):
+    """The same beside OpenCV's nearest filter, INTER_AREA, whose weights are others: results are not compared."""
+    comparison, pixels = resize(folder), photo(640, 480)
+    comparison.others = {"OpenCV": lambda: cv2.resize(pixels, (300, 300), interpolation=cv2.INTER_AREA)}
+    comparison.tolerance = None
+    return comparison
+
+
 # A comparison more is a function more here, and its job in ours.rs.
-COMPARISONS = {"motion-jpeg": motion_jpeg, "inference-1": inference(1), "inference-2": inference(2)}
+COMPARISONS = {
+    "motion-jpeg": motion_jpeg,
+    "half-jpeg": half_jpeg,
+    "resize": resize,
+    "resize-area": resize_area,
+    "inference-1": inference(1),
+    "inference-2": inference(2),
+}
 
 
 def main():

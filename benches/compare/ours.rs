@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::BufRead;
 use std::time::Instant;
 
-use lookhear::media::{PixelFormat, rgb_from};
+use lookhear::media::{Reduction, Resizer, RgbView, rgb_from_jpeg};
 use lookhear::model::{Element, ElementType, Engine, EngineOptions};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -18,7 +18,7 @@ type Job = Box<dyn FnMut(&mut Vec<u8>) -> Outcome<()>>;
 /// Makes a job out of its arguments.
 type Maker = fn(&[String]) -> Outcome<Job>;
 
-const JOBS: [(&str, Maker); 2] = [("motion-jpeg", motion_jpeg), ("inference", inference)];
+const JOBS: [(&str, Maker); 3] = [("motion-jpeg", motion_jpeg), ("resize", resize), ("inference", inference)];
 
 fn main() -> Outcome<()> {
     // `cargo bench` adds `--bench`, and starts this without a job when it runs all benchmarks.
@@ -45,11 +45,25 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// `FILE WIDTH HEIGHT`: a JPEG frame to RGB.
+/// `FILE DIVISOR`: a JPEG frame to RGB, its sides divided by 1, 2, 4 or 8 while it is decoded.
 fn motion_jpeg(arguments: &[String]) -> Outcome<Job> {
-    let [file, width, height] = arguments else { return Err("motion-jpeg takes FILE WIDTH HEIGHT".into()) };
-    let (jpeg, size) = (std::fs::read(file)?, (width.parse()?, height.parse()?));
-    Ok(Box::new(move |rgb| Ok(rgb_from(PixelFormat::Mjpeg, &jpeg, size, 0, rgb)?)))
+    let [file, divisor] = arguments else { return Err("motion-jpeg takes FILE DIVISOR".into()) };
+    let reductions = [Reduction::Whole, Reduction::Half, Reduction::Quarter, Reduction::Eighth];
+    let reduction = reductions.into_iter().find(|reduction| reduction.divisor().to_string() == *divisor);
+    let (jpeg, reduction) = (std::fs::read(file)?, reduction.ok_or("the divisor is 1, 2, 4 or 8")?);
+    Ok(Box::new(move |rgb| Ok(rgb_from_jpeg(&jpeg, reduction, rgb).map(drop)?)))
+}
+
+/// `FILE WIDTH HEIGHT WIDTH HEIGHT`: packed RGB of the first size to the second.
+fn resize(arguments: &[String]) -> Outcome<Job> {
+    let [file, sides @ ..] = arguments else { return Err("resize takes FILE WIDTH HEIGHT WIDTH HEIGHT".into()) };
+    let sides: Vec<u32> = sides.iter().map(|side| side.parse()).collect::<Result<_, _>>()?;
+    let [width, height, to_width, to_height] = sides[..] else { return Err("resize takes two sizes".into()) };
+    let (pixels, mut resizer) = (std::fs::read(file)?, Resizer::default());
+    Ok(Box::new(move |into| {
+        into.resize(to_width as usize * to_height as usize * 3, 0);
+        Ok(resizer.resize(RgbView { pixels: &pixels, width, height }, (to_width, to_height), into)?)
+    }))
 }
 
 /// `MODEL THREADS INPUT`: a model over the bytes of a file, and a copy of its first output.

@@ -1,10 +1,6 @@
 //! The picture under the overlay: RGB, in the size that is wanted.
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
-
-use crate::media::RgbView;
+use crate::media::{Resizer, RgbView};
 
 /// Scales pictures; allocates when a picture is larger than any before.
 #[derive(Debug, Default)]
@@ -24,11 +20,7 @@ impl Scaler {
             return Some(view);
         }
         self.scaled.resize(width as usize * height as usize * 3, 0);
-        let source = TypedImageRef::<U8x3>::from_buffer(view.width, view.height, view.pixels).ok()?;
-        let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut self.scaled).ok()?;
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        // Typed: the other form compiles the resizer for each of the crate's thirteen pixel types.
-        self.resizer.resize_typed(&source, &mut target, &options).ok()?;
+        self.resizer.resize(view, size, &mut self.scaled).ok()?;
         Some(RgbView { pixels: &self.scaled, width, height })
     }
 }
