@@ -24,7 +24,7 @@ use crate::microphone::{Microphone, MicrophoneError};
 use crate::model::{Bundle, BundleError};
 use crate::output::{EventLog, Preview, PreviewWays, Recording, SinkError, Terminal};
 use crate::speech::{Listener, ListenerError};
-use crate::vision::{Detector, DetectorError};
+use crate::vision::{Audience, Detector, DetectorError};
 
 /// Two seconds of sound: what a listener may fall behind before samples are lost.
 const RING_SAMPLES: usize = 2 * SAMPLE_RATE_HZ as usize;
@@ -136,11 +136,14 @@ impl Pipeline {
         let mut workers: Vec<Box<dyn Stage>> = Vec::new();
         let mut sinks: Vec<Box<dyn Stage>> = Vec::new();
 
+        let opening = Preview::wanted(&config.preview)?;
         // The detector is first, so that a recording never waits for detections of a frame it has not been given.
         if let Some(bundle) = &bundles.objects
             && let Some(reader) = frames.reader(DETECTOR)
         {
-            let detector = Detector::new(&config.objects, bundle, reader, hub.publisher(DETECTOR), live)?;
+            let shown = config.recording.file.is_some() || opening.is_some();
+            let audience = if shown { Audience::Shared } else { Audience::Alone };
+            let detector = Detector::new(&config.objects, bundle, reader, hub.publisher(DETECTOR), live, audience)?;
             workers.push(Box::new(detector.timed(ledger.way("capture → result"))));
         }
         if let Some(samples) = sound.reader(LISTENER) {
@@ -164,7 +167,7 @@ impl Pipeline {
                 detects,
             )?));
         }
-        if let Some(opening) = Preview::wanted(&config.preview)? {
+        if let Some(opening) = opening {
             let (frames, findings) = (frames.reader("preview"), hub.subscribe("preview", false));
             let ways = PreviewWays {
                 picture: ledger.way("capture → picture in the window"),

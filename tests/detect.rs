@@ -8,7 +8,7 @@ use lookhear::findings::{Detection, EventKind};
 use lookhear::flow::{Hub, Ledger, Pace, Stage, Stop, handover};
 use lookhear::media::{FramePool, Geometry, MediaTime, PixelFormat, RgbView};
 use lookhear::model::{Bundle, Delegate};
-use lookhear::vision::{Detector, DetectorError, ObjectFinder, ObjectsConfig};
+use lookhear::vision::{Audience, Detector, DetectorError, ObjectFinder, ObjectsConfig};
 use predicates::prelude::*;
 use serde_json::Value;
 
@@ -138,8 +138,9 @@ fn each_frame_gives_exactly_one_event_even_if_it_cannot_be_decoded() {
     let events = hub.subscribe("test", true);
     let (writer, reader) = handover(Pace::Complete, ledger.edge("camera → detector"));
     let bundle = Bundle::open(&root().join("models/objects")).expect("a bundle");
-    let mut detector = Detector::new(&ObjectsConfig::default(), &bundle, reader, hub.publisher("detector"), false)
-        .expect("a detector");
+    let mut detector =
+        Detector::new(&ObjectsConfig::default(), &bundle, reader, hub.publisher("detector"), false, Audience::Alone)
+            .expect("a detector");
     let camera = std::thread::spawn({
         let stop = stop.clone();
         move || {

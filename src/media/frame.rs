@@ -3,6 +3,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use super::jpeg::{Reduction, rgb_from_frame};
 use super::{MediaTime, PixelFormat, PixelFormatError, Pool, Pooled, rgb_from};
 
 /// The largest width and height of a picture that lookhear takes from anywhere: 8K.
@@ -46,8 +47,11 @@ pub struct FrameBuffer {
     time: MediaTime,
     captured: Instant,
     rgb: OnceLock<Result<Vec<u8>, FrameError>>,
-    /// The memory of the last RGB picture, waiting for the next. Locked once a frame, by whoever makes the picture.
-    spare: Mutex<Vec<u8>>,
+    /// The picture made smaller while it was decoded, and its width and height in pixels.
+    reduced: OnceLock<Result<(Vec<u8>, (u32, u32)), FrameError>>,
+    /// The memory of the last RGB pictures, whole and reduced, waiting for the next. Each is locked once a frame, by whoever
+    /// makes the picture.
+    spare: [Mutex<Vec<u8>>; 2],
 }
 
 impl Default for FrameBuffer {
@@ -59,7 +63,8 @@ impl Default for FrameBuffer {
             time: MediaTime::ZERO,
             captured: Instant::now(),
             rgb: OnceLock::new(),
-            spare: Mutex::default(),
+            reduced: OnceLock::new(),
+            spare: Default::default(),
         }
     }
 }
@@ -68,8 +73,13 @@ impl FrameBuffer {
     /// Makes this the frame number `sequence` (from 0) of its source, taken at `time`, and returns its emptied byte
     /// buffer for the caller to fill.
     pub fn begin(&mut self, geometry: Geometry, sequence: u64, time: MediaTime) -> &mut Vec<u8> {
+        let [whole, reduced] =
+            self.spare.each_mut().map(|spare| spare.get_mut().unwrap_or_else(PoisonError::into_inner));
         if let Some(Ok(rgb)) = self.rgb.take() {
-            *self.spare.get_mut().unwrap_or_else(PoisonError::into_inner) = rgb;
+            *whole = rgb;
+        }
+        if let Some(Ok((rgb, _))) = self.reduced.take() {
+            *reduced = rgb;
         }
         (self.geometry, self.sequence, self.time, self.captured) = (geometry, sequence, time, Instant::now());
         self.data.clear();
@@ -82,12 +92,36 @@ impl FrameBuffer {
     /// Why the bytes are no picture.
     pub fn rgb(&self) -> Result<RgbView<'_>, &FrameError> {
         let made = self.rgb.get_or_init(|| {
-            let mut rgb = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut rgb = taken(&self.spare[0]);
             let Geometry { format, width, height, stride_bytes } = self.geometry;
             rgb_from(format, &self.data, (width, height), stride_bytes, &mut rgb).map(|()| rgb)
         });
         let Geometry { width, height, .. } = self.geometry;
         made.as_ref().map(|pixels| RgbView { pixels, width, height })
+    }
+
+    /// The picture in RGB, at least `least` (width, height) pixels large where the frame is: for who looks at the frame alone,
+    /// and needs no more. A JPEG is decoded at the smallest scale that is enough ([`Reduction`]), which takes less time; what
+    /// was made already is used.
+    ///
+    /// # Errors
+    /// Why the bytes are no picture.
+    pub fn rgb_at_least(&self, least: (u32, u32)) -> Result<RgbView<'_>, &FrameError> {
+        let Geometry { format, width, height, .. } = self.geometry;
+        let reduction = Reduction::keeping((width, height), least);
+        if format != PixelFormat::Mjpeg || reduction == Reduction::Whole || self.rgb.get().is_some() {
+            return self.rgb();
+        }
+        let made = self.reduced.get_or_init(|| {
+            let mut rgb = taken(&self.spare[1]);
+            rgb_from_frame(&self.data, (width, height), reduction, &mut rgb).map(|size| (rgb, size))
+        });
+        let (pixels, (width, height)) = made.as_ref()?;
+        // Somebody else may have needed less.
+        if *width < least.0 || *height < least.1 {
+            return self.rgb();
+        }
+        Ok(RgbView { pixels, width: *width, height: *height })
     }
 
     /// The bytes as the source gave them.
@@ -110,6 +144,10 @@ impl FrameBuffer {
     pub fn captured(&self) -> Instant {
         self.captured
     }
+}
+
+fn taken(spare: &Mutex<Vec<u8>>) -> Vec<u8> {
+    std::mem::take(&mut *spare.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A packed RGB picture.
@@ -148,6 +186,42 @@ mod tests {
         let second = frame(&mut pool, 1, 9);
         let rgb = second.rgb().expect("a picture");
         assert_eq!((rgb.pixels, rgb.pixels.as_ptr()), ([9u8; 24].as_slice(), address));
+    }
+
+    /// A grey JPEG.
+    fn jpeg_frame(pool: &mut FramePool, (width, height): (u32, u32)) -> Frame {
+        let mut jpeg = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new(&mut jpeg)
+            .encode(&vec![90; (width * height) as usize], width, height, image::ExtendedColorType::L8)
+            .expect("an encoder of valid pixels");
+        let frame = pool.fill(|buffer| {
+            let geometry = Geometry::packed(PixelFormat::Mjpeg, width, height);
+            buffer.begin(geometry, 0, MediaTime::ZERO).extend_from_slice(&jpeg);
+            Ok::<_, ()>(())
+        });
+        frame.expect("free").expect("filled")
+    }
+
+    #[test]
+    fn who_looks_alone_gets_a_jpeg_as_small_as_serves_and_everybody_else_the_whole() {
+        let size =
+            |view: Result<RgbView<'_>, &FrameError>| view.map(|view| (view.width, view.height)).expect("a picture");
+        let mut pool = FramePool::new(1);
+        let first = jpeg_frame(&mut pool, (128, 72));
+        assert_eq!(size(first.rgb_at_least((30, 30))), (64, 36));
+        let address = first.rgb_at_least((30, 30)).expect("a picture").pixels.as_ptr();
+        // Made once, and never taken for more than it is.
+        assert_eq!(first.rgb_at_least((64, 36)).expect("a picture").pixels.as_ptr(), address);
+        assert_eq!(size(first.rgb_at_least((65, 30))), (128, 72));
+        assert_eq!(size(first.rgb()), (128, 72));
+        // The whole one is there now, so it is the best to be had.
+        assert_eq!(size(first.rgb_at_least((30, 30))), (128, 72));
+        drop(first);
+        let second = jpeg_frame(&mut pool, (128, 72));
+        assert_eq!(second.rgb_at_least((30, 30)).expect("a picture").pixels.as_ptr(), address);
+        drop(second);
+        // Raw formats are no faster for being smaller.
+        assert_eq!(size(frame(&mut pool, 0, 7).rgb_at_least((1, 1))), (4, 2));
     }
 
     #[test]

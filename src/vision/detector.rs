@@ -102,6 +102,15 @@ const POOLED: usize = 64;
 /// Between two lines about frames that cannot be decoded.
 const LOG_PERIOD: Duration = Duration::from_secs(1);
 
+/// Who looks at the frames that a detector gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Nobody else: a JPEG is decoded no larger than the model's input needs.
+    Alone,
+    /// Also somebody who shows or records them: the whole picture is made once, for all.
+    Shared,
+}
+
 /// Takes frames, gives detections.
 #[derive(Debug)]
 pub struct Detector {
@@ -110,6 +119,7 @@ pub struct Detector {
     frames: Reader<Frame>,
     findings: Publisher<Event>,
     live: bool,
+    audience: Audience,
     to_result: Way,
 }
 
@@ -125,10 +135,11 @@ impl Detector {
         frames: Reader<Frame>,
         findings: Publisher<Event>,
         live: bool,
+        audience: Audience,
     ) -> Result<Self, DetectorError> {
         let finder = ObjectFinder::new(config, bundle)?;
         tracing::info!(bundle = bundle.name, kernels = %finder.delegate(), threads = finder.threads(), "the detector is ready");
-        Ok(Self { finder, pool: Pool::new(POOLED), frames, findings, live, to_result: Way::default() })
+        Ok(Self { finder, pool: Pool::new(POOLED), frames, findings, live, audience, to_result: Way::default() })
     }
 
     /// The same detector, which tells `way` how long it is from a frame's capture until its detections are published.
@@ -143,9 +154,12 @@ impl Detector {
     /// # Errors
     /// [`DetectorError::Frame`] if the frame has no picture, [`DetectorError::Engine`] if the model fails.
     pub fn detect(&mut self, frame: &Frame) -> Result<SharedDetections, DetectorError> {
-        let Self { finder, pool, .. } = self;
+        let Self { finder, pool, audience, .. } = self;
         fill(pool, frame, |detections| {
-            let rgb = frame.rgb();
+            let rgb = match audience {
+                Audience::Alone => frame.rgb_at_least(finder.input_size()),
+                Audience::Shared => frame.rgb(),
+            };
             let rgb =
                 rgb.map_err(|error| DetectorError::Frame { sequence: frame.sequence(), source: error.clone() })?;
             finder.find(rgb, &mut detections.items)

@@ -18,7 +18,7 @@ mod ssd_head;
 pub use average_precision::{
     AveragePrecision, BySize, ClassMeasured, FoundBox, Measured, PixelBox, Precision, Recall, TrueBox,
 };
-pub use detector::{Detector, ObjectsConfig};
+pub use detector::{Audience, Detector, ObjectsConfig};
 pub use finder::{DetectorError, ObjectFinder};
 pub use ground_truth::{
     CocoPicture, CocoTruth, GroundTruthError, LARGEST_COCO_BYTES, LARGEST_YOLO_BYTES, YoloBox, yolo_boxes, yolo_classes,
