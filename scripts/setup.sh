@@ -26,7 +26,7 @@ ca-certificates | -          | downloads over TLS
 ffmpeg          | ffmpeg     | video files in, recordings out
 '
 x86_packages='
-nasm            | nasm       | the JPEG decoder's fast parts on x86
+nasm            | nasm       | the fast parts of the JPEG decoder on x86
 '
 test_packages='
 xvfb            | Xvfb       | tests: a display without a screen

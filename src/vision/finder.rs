@@ -74,7 +74,7 @@ pub enum DetectorError {
 
 /// Finds the objects in pictures, one after the other, with one model.
 ///
-/// - **allocates**: in [`ObjectFinder::new`] and with the first pictures; see `preprocess` for what remains
+/// - **allocates**: in [`ObjectFinder::new`] and with the first picture of a size
 /// - **threads**: those of the engine
 #[derive(Debug)]
 pub struct ObjectFinder {
