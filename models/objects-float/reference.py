@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What the default detector gives when nothing of lookhear takes part: the Python interpreter and a plain decoding.
+"""What a detector gives when nothing of lookhear takes part: the Python interpreter and a plain decoding.
 
     reference.py detect BUNDLE-OR-MODEL IMAGE… [--threshold X]   detections as JSON, for the golden numbers of the tests
     reference.py evaluate COCO-FOLDER                            AP over the classes that COCO and the dictionary share
 
-Needs `pip install -r models/objects/requirements.txt`. Pictures are stretched to the input (bilinear), not letter-boxed.
+Needs `pip install -r models/objects-float/requirements.txt`. Pictures are stretched to the input (bilinear), not letter-boxed.
 Boxes are x, y, w, h in 0…1 of the picture. A model that is not a bundle of ours must end in TFLite_Detection_PostProcess,
 and its dictionary must lie beside it as labelmap.txt.
 """
@@ -44,8 +44,10 @@ class Detector:
         self.outputs = {output["name"]: output["index"] for output in self.interpreter.get_output_details()}
         metadata = path / "tflite_metadata.json"
         self.description = json.loads(metadata.read_text())["lookhear"] if metadata.is_file() else None
-        if self.description:
-            self.anchors = ssd_anchors(self.description["head"]["anchors"])
+        # Only a raw head is decoded here.
+        self.head = self.description["head"] if self.description else {"kind": "post-process"}
+        if self.head["kind"] == "raw-ssd":
+            self.anchors = ssd_anchors(self.head["anchors"])
 
     def run(self, image):
         _, height, width, _ = self.input["shape"]
@@ -62,10 +64,9 @@ class Detector:
     def detect(self, image, threshold, max_detections=None):
         """Detections as (score, class, [x, y, w, h]), highest score first."""
         outputs = self.run(image)
-        if self.description is None:
+        if self.head["kind"] == "post-process":
             return decode_post_processed(outputs, threshold)
-        head = self.description["head"]
-        return decode_raw(outputs, head, self.anchors, threshold, max_detections or head["max_detections"])
+        return decode_raw(outputs, self.head, self.anchors, threshold, max_detections or self.head["max_detections"])
 
 
 def ssd_anchors(a):
