@@ -77,8 +77,8 @@ fn a_dictionary_that_does_not_fit_is_refused_with_both_numbers() {
     check_error(&files(b"cat\n"), "it has 1 labels, and the model has 2 classes");
     check_error(&files(b"cat\n\n\ndog\n"), "it has 4 labels, and the model has 2 classes");
     check_error(&files(b"caf\xe9\n"), "not UTF-8");
-    // The default bundle's head counts the background.
-    let (objects, metadata) = (root().join("models/objects"), "tflite_metadata.json");
+    // The float bundle's raw head counts the background.
+    let (objects, metadata) = (root().join("models/objects-float"), "tflite_metadata.json");
     let [model, metadata] = ["model.tflite", metadata].map(|name| fs::read(objects.join(name)).expect("ours"));
     let files = [("model.tflite", model.as_slice()), ("tflite_metadata.json", &metadata), ("dict.txt", b"a\nb\n")];
     check_error(&files, "it has 2 labels, and the model has 24 classes");

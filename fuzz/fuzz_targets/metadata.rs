@@ -1,6 +1,6 @@
 //! Any bytes are metadata or an error; and what was read and written again is read the same.
 //!
-//! Good seed: `models/objects/tflite_metadata.json`.
+//! Good seed: `models/objects-float/tflite_metadata.json`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
