@@ -26,7 +26,7 @@ BATCHES = 800
 RATE = 0.004
 # Of eight photos, one is only looked at to see that the others are not learnt by heart.
 HELD_OUT_EVERY = 8
-# Scores outside are not told apart: what is below is not reported (write_int8.py), and no photo scores higher than 0.75.
+# Scores outside are not told apart: what is below is not reported (write_int8.py), and none of the photos scores 0.75.
 SCORES = (0.008, 0.9)
 # Where no class scores as high, the box code is any number, down to −80.
 SURE = 0.05

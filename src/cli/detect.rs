@@ -3,11 +3,11 @@
 //! ```text
 //! $ lookhear detect --model models/objects tests/data/objects/street_48s.png
 //! tests/data/objects/street_48s.png  300×300
-//!   person                   0.57  x 0.596  y 0.406  w 0.056  h 0.174
-//!   person                   0.55  x 0.749  y 0.419  w 0.039  h 0.175
+//!   person                   0.55  x 0.598  y 0.405  w 0.053  h 0.178
+//!   person                   0.55  x 0.750  y 0.417  w 0.038  h 0.178
 //!   …
 //! $ lookhear detect --model models/objects --labels car --json tests/data/objects/street_48s.png
-//! {"image":"tests/data/objects/street_48s.png","width":300,"height":300,"detections":[{"label":"car","score":0.5155,"box":{"x":0.841,"y":0.0776,"w":0.0991,"h":0.0965}},…]}
+//! {"image":"tests/data/objects/street_48s.png","width":300,"height":300,"detections":[{"label":"car","score":0.4794,"box":{"x":0.8419,"y":0.0791,"w":0.0988,"h":0.0953}},…]}
 //! ```
 //! Boxes are shares of the upright picture's width and height, from its top left corner.
 
