@@ -14,7 +14,6 @@ use lookhear::flow::{Hub, Ledger, Pace, Stage, Stop, handover};
 use lookhear::media::{FramePool, Geometry, MediaTime, PixelFormat, Pool};
 use lookhear::output::{Opening, Preview, PreviewConfig, PreviewMode, PreviewWays};
 use lookhear::pipeline::{Bundles, Pipeline};
-use lookhear::vision::ObjectFinder;
 
 /// Frames of one round: seven seconds of the demo at its ten frames a second.
 const ROUND: u64 = 70;
@@ -27,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// The demo's first seconds, with their sound, so many times over.
-fn scene(folder: &Path, rounds: u64, size: (u32, u32)) -> PathBuf {
+fn scene(folder: &Path, rounds: u64) -> PathBuf {
     let (round, scene) = (folder.join("round.mkv"), folder.join("scene.mkv"));
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo");
     let (frames, seconds) = (ROUND.to_string(), (ROUND / 10).to_string());
@@ -39,8 +38,6 @@ fn scene(folder: &Path, rounds: u64, size: (u32, u32)) -> PathBuf {
     };
     ffmpeg(&|command| {
         command.arg("-i").arg(demo.join("street.mp4")).arg("-i").arg(demo.join("commands.wav"));
-        // In the size of the model's input, since the resizer makes its tables anew for each picture.
-        command.args(["-vf", &format!("scale={}:{}", size.0, size.1)]);
         command.args(["-frames:v", &frames, "-t", &seconds, "-c:v", "mjpeg", "-q:v", "2", "-c:a", "pcm_s16le"]);
         command.arg(&round);
     });
@@ -65,9 +62,7 @@ fn from_the_second_round_on_the_pipeline_allocates_nothing_for_a_frame() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut config = Config::default();
     let bundles = Bundles::open(&config).expect("the bundles that we ship");
-    let objects = bundles.objects.as_ref().expect("there is a camera");
-    let size = ObjectFinder::new(&config.objects, objects).expect("it fits").input_size();
-    let scene = scene(folder.path(), 3, size).to_string_lossy().into_owned();
+    let scene = scene(folder.path(), 3).to_string_lossy().into_owned();
     (config.camera.source, config.microphone.source) = (scene.clone(), scene);
     config.run.pace = PaceConfig::Complete;
     config.preview.mode = PreviewMode::None;

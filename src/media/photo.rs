@@ -1,13 +1,16 @@
 //! Pictures in files.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
-use super::{LARGEST_SIDE, RgbView};
+use super::{LARGEST_SIDE, Reduction, RgbView, rgb_from_jpeg};
+
+/// Bytes of a file that are looked at: more than any picture of the largest size has.
+const LARGEST_FILE: u64 = 1 << 28;
 
 /// Bytes that decoding one picture may take: the largest picture, and as much again for the decoder.
 const LARGEST_DECODING: u64 = 2 * 4 * (LARGEST_SIDE as u64) * (LARGEST_SIDE as u64);
@@ -43,15 +46,18 @@ pub enum PhotoError {
 /// The picture in a JPEG or PNG file: 8 bits a value, upright, at least one pixel and at most [`LARGEST_SIDE`] a side.
 ///
 /// What the file is, its content says and not its name: many a .jpg is a PNG. Cameras store beside the pixels (in EXIF)
-/// how they were held; a file without that is upright. Transparency is left out, as if everything were opaque.
+/// how they were held; a file without that is upright. Transparency is left out, as if everything were opaque. A JPEG gives
+/// the same pixels as in a camera's frame.
 ///
 /// # Errors
 /// [`PhotoError`], which names the file.
 pub fn read_photo(path: &Path) -> Result<RgbImage, PhotoError> {
     let unreadable = |source| PhotoError::File { path: path.to_owned(), source };
     let damaged = |source| PhotoError::Content { path: path.to_owned(), source };
-    let file = BufReader::new(File::open(path).map_err(unreadable)?);
-    let mut reader = ImageReader::new(file).with_guessed_format().map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut bytes)).map_err(unreadable)?;
+    let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(unreadable)?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     let mut limits = Limits::default();
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
@@ -59,13 +65,23 @@ pub fn read_photo(path: &Path) -> Result<RgbImage, PhotoError> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    let mut picture = match is_jpeg.then(|| as_in_a_frame(&bytes)).flatten() {
+        Some(picture) => DynamicImage::ImageRgb8(picture),
+        None => DynamicImage::from_decoder(decoder).map_err(damaged)?,
+    };
     picture.apply_orientation(orientation);
     let picture = picture.into_rgb8();
     if picture.as_raw().is_empty() {
         return Err(PhotoError::Empty { path: path.to_owned() });
     }
     Ok(picture)
+}
+
+/// A JPEG as a camera's would be decoded. `None` for what no camera sends (CMYK, say) and for what is damaged.
+fn as_in_a_frame(jpeg: &[u8]) -> Option<RgbImage> {
+    let mut rgb = Vec::new();
+    let (width, height) = rgb_from_jpeg(jpeg, Reduction::Whole, &mut rgb).ok()?;
+    RgbImage::from_raw(width, height, rgb)
 }
 
 impl<'a> From<&'a RgbImage> for RgbView<'a> {
@@ -116,6 +132,15 @@ mod tests {
         for name in ["grey.jpg", "grey16.png"] {
             check(name, [[200; 3], [60; 3]]);
         }
+    }
+
+    #[test]
+    fn a_jpeg_has_the_pixels_of_a_cameras_frame() {
+        let path = data("colour.jpg");
+        let mut rgb = Vec::new();
+        let jpeg = std::fs::read(&path).expect("a picture");
+        crate::media::rgb_from(crate::media::PixelFormat::Mjpeg, &jpeg, (24, 16), 0, &mut rgb).expect("a frame");
+        assert!(read_photo(&path).expect("a picture").into_raw() == rgb);
     }
 
     #[test]
