@@ -18,6 +18,9 @@ pub type FramePool = Pool<FrameBuffer>;
 /// Why a frame has no picture.
 pub type FrameError = PixelFormatError;
 
+/// What is made on first demand.
+type Made<T> = OnceLock<Result<T, FrameError>>;
+
 /// Size and layout of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -46,9 +49,9 @@ pub struct FrameBuffer {
     sequence: u64,
     time: MediaTime,
     captured: Instant,
-    rgb: OnceLock<Result<Vec<u8>, FrameError>>,
+    rgb: Made<Vec<u8>>,
     /// The picture made smaller while it was decoded, and its width and height in pixels.
-    reduced: OnceLock<Result<(Vec<u8>, (u32, u32)), FrameError>>,
+    reduced: Made<(Vec<u8>, (u32, u32))>,
     /// The memory of the last RGB pictures, whole and reduced, waiting for the next. Each is locked once a frame, by whoever
     /// makes the picture.
     spare: [Mutex<Vec<u8>>; 2],
