@@ -117,7 +117,8 @@ fn as_many_threads_work_as_are_asked_for() {
         assert_eq!(way["threads"], 2, "{way}");
         match (&way["threads_at_work"], way["delegate"].as_str()) {
             (Value::Null, _) => println!("skipped: this system does not tell how long each thread worked"),
-            (at_work, Some("xnnpack")) => assert_eq!(*at_work, 2, "{way}"),
+            // XNNPACK's two, and one more for what is not XNNPACK's: the operator that suppresses overlapping boxes.
+            (at_work, Some("xnnpack")) => assert!((2..=3).contains(&at_work.as_u64().expect("a count")), "{way}"),
             // Two libraries in these kernels have threads of their own.
             (at_work, _) => assert!((1..=4).contains(&at_work.as_u64().expect("a count")), "{way}"),
         }

@@ -87,11 +87,6 @@ impl<'a, P: Pixel> Canvas<'a, P> {
         self.height as u32
     }
 
-    /// Takes over `pixels`, as far as both have them.
-    pub(super) fn copy_from(&mut self, pixels: &[P]) {
-        self.pixels.iter_mut().zip(pixels).for_each(|(own, pixel)| *own = *pixel);
-    }
-
     /// Paints `area` with `colour`, through which what was there shines as far as `opacity` (0 unseen, 255 opaque)
     /// lets it.
     pub(super) fn fill(&mut self, area: Area, colour: Colour, opacity: u8) {

@@ -22,6 +22,7 @@ pub mod window;
 pub use canvas::{Canvas, Colour, Pixel};
 pub use error::SinkError;
 pub use event_log::EventLog;
+pub use picture::window_pixels;
 pub use preview::{Preview, PreviewConfig, PreviewMode, PreviewWays};
 pub use recording::Recording;
 pub use supervisor::Opening;

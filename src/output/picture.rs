@@ -6,7 +6,10 @@ use crate::media::{Resizer, RgbView};
 #[derive(Debug, Default)]
 pub(super) struct Scaler {
     resizer: Resizer,
+    /// What the last picture became, where it had to be scaled.
     scaled: Vec<u8>,
+    /// Width and height that were wanted last.
+    size: (u32, u32),
 }
 
 impl Scaler {
@@ -16,12 +19,32 @@ impl Scaler {
         if [view.width, view.height, width, height].contains(&0) {
             return None;
         }
+        self.size = size;
         if (view.width, view.height) == size {
             return Some(view);
         }
         self.scaled.resize(width as usize * height as usize * 3, 0);
         self.resizer.resize(view, size, &mut self.scaled).ok()?;
-        Some(RgbView { pixels: &self.scaled, width, height })
+        Some(self.again(view))
+    }
+
+    /// What [`Scaler::scaled`] gave for `view`, if that was the last it scaled.
+    pub fn again<'s>(&'s self, view: RgbView<'s>) -> RgbView<'s> {
+        let (width, height) = self.size;
+        if (view.width, view.height) == self.size { view } else { RgbView { pixels: &self.scaled, width, height } }
+    }
+}
+
+/// Writes a picture as window pixels (0xFFRRGGBB, opaque).
+///
+/// - **out**: `into`, of `width · height` pixels or more; what is behind them stays, and so does all of it if the view lies
+///   about its size or there is no room
+pub fn window_pixels(view: RgbView<'_>, into: &mut [u32]) {
+    let RgbView { pixels, width, height } = view;
+    // Blue first: the least byte of a little-endian number, which is what every processor of ours writes.
+    let bytes = bytemuck::cast_slice_mut(into);
+    if let Err(error) = yuv::rgb_to_bgra(pixels, 3 * width, bytes, 4 * width, width, height) {
+        tracing::debug!(%error, width, height, "a picture is not shown");
     }
 }
 
@@ -49,6 +72,19 @@ mod tests {
         assert_eq!(scaler.scaled(view, (8, 8)).expect("a picture").pixels.as_ptr(), pixels.as_ptr());
         let small = scaler.scaled(view, (3, 2)).expect("a picture");
         assert_eq!((small.pixels, small.width, small.height), ([[200u8, 100, 50]; 6].as_flattened(), 3, 2));
+        assert_eq!(scaler.again(view).pixels, [[200u8, 100, 50]; 6].as_flattened());
         assert!(scaler.scaled(RgbView { pixels: &[], width: 0, height: 0 }, (3, 2)).is_none());
+    }
+
+    #[test]
+    fn window_pixels_have_red_above_green_above_blue() {
+        let pixels: Vec<u8> = (0..37 * 3 * 3).map(|value| value as u8).collect();
+        let mut window = vec![7; 37 * 3 + 1];
+        window_pixels(RgbView { pixels: &pixels, width: 37, height: 3 }, &mut window);
+        let opaque = pixels.as_chunks::<3>().0.iter().map(|[r, g, b]| u32::from_be_bytes([0xff, *r, *g, *b]));
+        assert_eq!(window, opaque.chain([7]).collect::<Vec<_>>());
+        let lie = RgbView { pixels: &pixels, width: 38, height: 3 };
+        window_pixels(lie, &mut window);
+        assert_eq!(window[37 * 3], 7);
     }
 }

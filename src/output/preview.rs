@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::SinkError;
 use super::canvas::{Canvas, Colour, Pixel};
 use super::draw::{Overlay, Painter, Status};
-use super::picture::{Scaler, fitted};
+use super::picture::{Scaler, fitted, window_pixels};
 use super::rate::Rate;
 use super::supervisor::{Opening, Supervisor, Wish};
 use crate::findings::{Event, EventKind, Scene};
 use crate::flow::{Either, Next, Reader, Stage, StageError, Stop, Subscriber, Way};
-use crate::media::{Frame, LARGEST_SIDE, MediaTime, RgbView};
+use crate::media::{Frame, LARGEST_SIDE, MediaTime};
 
 /// The longest time without a new drawing: it moves the level meter, and lets old commands go.
 const TICK: Duration = Duration::from_millis(50);
@@ -184,8 +184,8 @@ impl Stage for Preview {
                 continue;
             }
             let (width, height) = view.size;
-            if let Some(mut canvas) = window.next(width, height).and_then(|pixels| Canvas::new(pixels, width, height)) {
-                view.compose(&mut canvas, &mut self.painter);
+            if let Some(pixels) = window.next(width, height) {
+                view.compose(pixels, &mut self.painter);
                 window.publish();
                 view.handed_over(&self.ways);
             }
@@ -200,9 +200,8 @@ const AWAITED: &str = "no picture yet";
 /// What is shown: the last picture, and what was found.
 #[derive(Debug)]
 struct View {
-    /// The last picture as window pixels. A copy: a frame that is kept would be missing in its pool, and this one stays
-    /// when the camera goes.
-    picture: Vec<u32>,
+    /// The last frame that is a picture: drawn anew when something new is found in it, and kept when the camera goes.
+    frame: Option<Frame>,
     size: (u32, u32),
     /// Said in place of a picture.
     notice: Option<&'static str>,
@@ -214,8 +213,6 @@ struct View {
     camera: Rate,
     detector: Rate,
     looked_at: u64,
-    /// The number of the frame that the picture is of.
-    frame: Option<u64>,
     /// When the picture was captured, until it is in the window.
     new_picture: Option<Instant>,
     /// The same of the frame in which the newest boxes were seen.
@@ -224,10 +221,9 @@ struct View {
 
 impl View {
     fn new(notice: &'static str) -> Self {
-        let size = PANEL_SIZE;
         Self {
-            picture: vec![u32::from_colour(PANEL); size.0 as usize * size.1 as usize],
-            size,
+            frame: None,
+            size: PANEL_SIZE,
             notice: Some(notice),
             scaler: Scaler::default(),
             scene: Scene::default(),
@@ -236,7 +232,6 @@ impl View {
             camera: Rate::default(),
             detector: Rate::default(),
             looked_at: 0,
-            frame: None,
             new_picture: None,
             new_boxes: None,
         }
@@ -252,12 +247,11 @@ impl View {
         // What is wrong with a picture that cannot be decoded is told by the detector, or by the camera.
         let Ok(rgb) = frame.rgb() else { return };
         let size = fitted((rgb.width, rgb.height), largest);
-        let Some(RgbView { pixels, width, height }) = self.scaler.scaled(rgb, size) else { return };
-        (self.size, self.notice) = ((width, height), None);
-        (self.frame, self.new_picture) = (Some(frame.sequence()), Some(frame.captured()));
-        let (pixels, _) = pixels.as_chunks::<3>();
-        self.picture.clear();
-        self.picture.extend(pixels.iter().map(|pixel| u32::from_colour(*pixel)));
+        if self.scaler.scaled(rgb, size).is_none() {
+            return;
+        }
+        (self.size, self.notice) = (size, None);
+        (self.frame, self.new_picture) = (Some(frame.clone()), Some(frame.captured()));
     }
 
     /// Takes in what was found; returns whether it belongs to the picture on show, and so is to be drawn at once.
@@ -265,7 +259,7 @@ impl View {
         let mut is_of_this_picture = false;
         match &event.kind {
             EventKind::Detections(detections) => {
-                is_of_this_picture = self.frame == Some(detections.frame);
+                is_of_this_picture = self.frame.as_ref().is_some_and(|frame| frame.sequence() == detections.frame);
                 self.new_boxes = Some(detections.captured);
                 self.looked_at += 1;
                 self.detector.mark(self.looked_at, self.epoch.elapsed().as_secs_f64());
@@ -287,8 +281,13 @@ impl View {
         }
     }
 
-    fn compose(&self, canvas: &mut Canvas<'_, u32>, painter: &mut Painter) {
-        canvas.copy_from(&self.picture);
+    /// Draws all into `pixels`, which are as many as `size` says.
+    fn compose(&self, pixels: &mut [u32], painter: &mut Painter) {
+        match self.frame.as_ref().and_then(|frame| frame.rgb().ok()) {
+            Some(rgb) => window_pixels(self.scaler.again(rgb), pixels),
+            None => pixels.fill(u32::from_colour(PANEL)),
+        }
+        let Some(canvas) = &mut Canvas::new(pixels, self.size.0, self.size.1) else { return };
         if let Some(notice) = self.notice {
             painter.notice(canvas, notice);
         }

@@ -12,7 +12,7 @@ use crate::media::{
 };
 use crate::model::Bundle;
 use crate::output::draw::{Overlay, Painter, Status};
-use crate::output::{Canvas, Pixel};
+use crate::output::{Canvas, window_pixels};
 use crate::speech::{KeywordsConfig, ListenerError, Spotter};
 
 /// A picture of the demo's street as a webcam sends it: 640×480, JPEG with halved colour (`assets/README.md`).
@@ -64,11 +64,10 @@ impl StillCamera {
     }
 }
 
-/// What the preview does with a picture: window pixels, a copy into the window's memory, everything drawn over it.
+/// What the preview does with a picture: window pixels, and everything drawn over them.
 #[derive(Debug)]
 pub(super) struct Screen {
     painter: Painter,
-    picture: Vec<u32>,
     window: Vec<u32>,
     scene: Scene,
     status: Status,
@@ -86,15 +85,13 @@ impl Screen {
             lost: Vec::new(),
         };
         let status = Status { camera_hz: Some(30.0), detector_hz: Some(10.0), result_age: None };
-        Ok(Self { painter: Painter::new()?, picture: Vec::new(), window: Vec::new(), scene, status })
+        Ok(Self { painter: Painter::new()?, window: Vec::new(), scene, status })
     }
 
     pub fn draw(&mut self, rgb: RgbView<'_>) -> anyhow::Result<()> {
-        let Self { painter, picture, window, scene, status } = self;
-        picture.clear();
-        picture.extend(rgb.pixels.as_chunks::<3>().0.iter().map(|pixel| u32::from_colour(*pixel)));
-        window.resize(picture.len(), 0);
-        window.copy_from_slice(picture);
+        let Self { painter, window, scene, status } = self;
+        window.resize(rgb.width as usize * rgb.height as usize, 0);
+        window_pixels(rgb, window);
         let mut canvas =
             Canvas::new(window, rgb.width, rgb.height).ok_or_else(|| anyhow!("A picture has no pixels."))?;
         painter.overlay(&mut canvas, &Overlay { scene, now: MediaTime::ZERO, status: *status });
