@@ -1,5 +1,8 @@
 //! What goes in: frames, samples, and their times.
 
+#[cfg_attr(target_arch = "x86_64", path = "resize_avx2.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "resize_none.rs")]
+mod avx2;
 mod ffmpeg;
 mod frame;
 mod jpeg;
