@@ -66,9 +66,12 @@ fn resize(arguments: &[String]) -> Outcome<Job> {
     }))
 }
 
-/// `MODEL THREADS INPUT`: a model over the bytes of a file, and a copy of its first output.
+/// `MODEL THREADS INPUT OUTPUT`: a model over the bytes of a file, and a copy of the output of that number.
 fn inference(arguments: &[String]) -> Outcome<Job> {
-    let [model, threads, input] = arguments else { return Err("inference takes MODEL THREADS INPUT".into()) };
+    let [model, threads, input, output] = arguments else {
+        return Err("inference takes MODEL THREADS INPUT OUTPUT".into());
+    };
+    let output: usize = output.parse()?;
     let options = EngineOptions { threads: Some(threads.parse()?), accelerate: true };
     let mut engine = Engine::load(std::fs::read(model)?.into(), options)?;
     let input = std::fs::read(input)?;
@@ -79,10 +82,10 @@ fn inference(arguments: &[String]) -> Outcome<Job> {
     }
     Ok(Box::new(move |result| {
         engine.invoke()?;
-        match engine.outputs()[0].element {
-            ElementType::Float32 => copy(engine.output(0)?, f32::to_ne_bytes, result),
-            ElementType::Int8 => copy(engine.output(0)?, i8::to_ne_bytes, result),
-            _ => copy(engine.output(0)?, u8::to_ne_bytes, result),
+        match engine.outputs()[output].element {
+            ElementType::Float32 => copy(engine.output(output)?, f32::to_ne_bytes, result),
+            ElementType::Int8 => copy(engine.output(output)?, i8::to_ne_bytes, result),
+            _ => copy(engine.output(output)?, u8::to_ne_bytes, result),
         }
         Ok(())
     }))
