@@ -1,6 +1,7 @@
 """What happens to a clip between the cache and the network, in training only."""
 
 import numpy as np
+import scipy.fft
 
 from corpus import Pieces
 from features import CLIP_SAMPLES, RATE_HZ
@@ -17,6 +18,13 @@ BABBLE_SHARE, BABBLE_SNR_DB = 0.1, (5.0, 25.0)
 GAIN_SHARE, GAIN_DB = 0.7, (-30.0, 0.0)
 # The hiss of the microphone itself, relative to full scale: no live window is digitally silent.
 HISS_SHARE, HISS_DB = 0.7, (-90.0, -55.0)
+# Rooms: from a cupboard to a hall, and from a mouth at the microphone to one across the room.
+ROOM_SHARE, ROOM_RT60_S, ROOM_DIRECT_DB = 0.35, (0.1, 0.8), (-3.0, 15.0)
+# Cheap microphones and sound cards: no bass, no treble, a slope between them; and too much gain.
+BAND_SHARE, BAND_LOW_HZ, BAND_HIGH_HZ, BAND_SLOPE_DB = 0.4, (20.0, 350.0), (2800.0, 9000.0), (-9.0, 9.0)
+CLIP_SHARE, CLIP_OVERDRIVE_DB = 0.1, (2.0, 14.0)
+# Long enough for a second and the tail of a room, so that nothing wraps around.
+FILTER_SIZE = 32768
 TIME_MASKS, TIME_MASK_FRAMES, BAND_MASKS, BAND_MASK_BANDS = 2, 10, 2, 5
 COLOURED_SECONDS = 60
 
@@ -56,6 +64,7 @@ class Augmenter:
         self.rng = rng
         self.spoken = corpus.spoken
         self.noise = Pieces(corpus.noise.arrays + [coloured_noise(rng) for _ in range(4)])
+        self.white = rng.standard_normal(COLOURED_SECONDS * RATE_HZ, np.float32)
 
     def happens(self, share):
         return self.rng.random() < share
@@ -88,9 +97,47 @@ class Augmenter:
             clip = clip + self._interference(self.noise, loudness, NOISE_SNR_DB)
         if self.spoken and self.happens(BABBLE_SHARE):
             clip = clip + self._interference(self.spoken, loudness, BABBLE_SNR_DB)
+        clip = self._through_room_and_microphone(clip)
+        if self.happens(CLIP_SHARE):
+            peak = np.float32(np.abs(clip).max() / amplitude(self.rng.uniform(*CLIP_OVERDRIVE_DB)))
+            clip = np.clip(clip, -peak, peak)
         if self.happens(GAIN_SHARE):
             clip = clip * np.float32(amplitude(self.rng.uniform(*GAIN_DB)))
         return np.clip(self._hiss(clip), -1.0, 1.0)
+
+    def _through_room_and_microphone(self, clip):
+        """Some clips as a room and a cheap microphone would pass them on, at the loudness they had."""
+        response = None
+        if self.happens(ROOM_SHARE):
+            response = self._room()
+        if self.happens(BAND_SHARE):
+            band = self._band()
+            response = band if response is None else response * band
+        if response is None:
+            return clip
+        passed = scipy.fft.irfft(scipy.fft.rfft(clip, FILTER_SIZE) * response, FILTER_SIZE)[:CLIP_SAMPLES]
+        return passed * np.float32(level(clip) / level(passed))
+
+    def _room(self):
+        """Spectrum of a room: the direct sound, then noise that falls by 60 dB within its reverberation time."""
+        decay_s = self.rng.uniform(*ROOM_RT60_S)
+        tail = self._white(int(decay_s * RATE_HZ))
+        tail = tail * np.exp(np.linspace(0.0, -np.log(1000.0), len(tail), dtype=np.float32))
+        direct = amplitude(self.rng.uniform(*ROOM_DIRECT_DB)) * np.sqrt(np.square(tail).sum())
+        tail[0] = direct
+        return scipy.fft.rfft(tail, FILTER_SIZE)
+
+    def _band(self):
+        """Spectrum of a microphone: second-order edges, and a slope in decibels from 100 Hz to 8 kHz."""
+        hertz = np.maximum(scipy.fft.rfftfreq(FILTER_SIZE, 1.0 / RATE_HZ), 1.0).astype(np.float32)
+        low, high = self.rng.uniform(*BAND_LOW_HZ), self.rng.uniform(*BAND_HIGH_HZ)
+        octaves = np.log2(hertz / 900.0) / np.log2(80.0)
+        slope = amplitude(self.rng.uniform(*BAND_SLOPE_DB) * octaves)
+        return (slope / np.sqrt(1.0 + (low / hertz) ** 4) / np.sqrt(1.0 + (hertz / high) ** 4)).astype(np.float32)
+
+    def _white(self, count):
+        start = self.rng.integers(0, len(self.white) - count)
+        return self.white[start : start + count]
 
     def mask(self, log_mel):
         """SpecAugment: blots out short stretches of time and narrow bands with the clip's mean."""
@@ -122,5 +169,4 @@ class Augmenter:
     def _hiss(self, clip):
         if not self.happens(HISS_SHARE):
             return clip
-        hiss = self.rng.standard_normal(CLIP_SAMPLES, np.float32)
-        return clip + hiss * np.float32(amplitude(self.rng.uniform(*HISS_DB)))
+        return clip + self._white(CLIP_SAMPLES) * np.float32(amplitude(self.rng.uniform(*HISS_DB)))

@@ -12,6 +12,8 @@ from labels import COMMANDS, LABELS
 # Shares of a batch. More `unknown` than an eighth makes the network take unclear commands for it.
 SHARES = {"silence": 0.08, "unknown": 0.12} | {word: 0.08 for word in COMMANDS}
 SYNTHETIC_SHARE_OF_COMMANDS = 0.2
+# Mix-up (Zhang et al. 2018): some clips are laid over another of the batch, and so are their labels.
+MIX_SHARE, MIX_BETA = 0.3, 0.3
 # "cut commands" are windows that hold less than half of a command, as a stream shows them before and after the word.
 UNKNOWN_SOURCES = {"words": 0.5, "running speech": 0.2, "synthetic": 0.15, "cut commands": 0.15}
 
@@ -34,11 +36,18 @@ class Batches:
         self.unknown_shares = shares / shares.sum()
 
     def batch(self):
-        """Features [size, 98, 40] and label indices [size]."""
+        """Features [size, 98, 40] and shares of the labels [size, 12]."""
         labels = self.rng.choice(len(LABELS), self.size, p=list(SHARES.values()))
         samples = np.stack([self._second(LABELS[label]) for label in labels])
-        features = log_mel(samples)
-        return np.stack([self.augmenter.mask(clip) for clip in features]), labels
+        samples, targets = self._mixed(samples, np.eye(len(LABELS), dtype=np.float32)[labels])
+        return np.stack([self.augmenter.mask(clip) for clip in log_mel(samples)]), targets
+
+    def _mixed(self, samples, targets):
+        mixed = self.rng.random(self.size) < MIX_SHARE
+        partner = self.rng.permutation(self.size)
+        weight = np.where(mixed, self.rng.beta(MIX_BETA, MIX_BETA, self.size), 1.0).astype(np.float32)[:, None]
+        weight = np.maximum(weight, 1.0 - weight)
+        return tuple(weight * own + (1.0 - weight) * own[partner] for own in (samples, targets))
 
     def _second(self, label):
         if label == "silence":
