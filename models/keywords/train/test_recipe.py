@@ -1,14 +1,20 @@
 """What the rest of the recipe leans on. Run with `python -m unittest` in this folder."""
 
+import pathlib
 import unittest
 
 import numpy as np
+import soundfile
 import tensorflow as tf
 
 import features
+import report_models
 from labels import COMMANDS, LABELS, label_index
 from prepare import one_second, split_of
 from stream import events
+
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "shared" / "golden" / "kws"
 
 
 def log_mel_of_tensorflow(samples):
@@ -46,6 +52,20 @@ class Clips(unittest.TestCase):
 
     def test_words_that_are_no_command_are_unknown(self):
         self.assertEqual([LABELS[label_index(word)] for word in ("marvin", "go")], ["unknown", "go"])
+
+
+class ReportModels(unittest.TestCase):
+    def test_they_have_the_parameters_that_the_report_counts(self):
+        counts = {name: report_models.build(name).count_params() for name in report_models.ARCHITECTURES}
+        self.assertEqual(counts, {"stacked-fc": 5_449_228, "cnn-3l": 17_464_004, "custom-vgg": 8_311_116})
+
+    @unittest.skipUnless(GOLDEN.is_dir(), "skipped: the reference data is not beside this checkout")
+    def test_their_features_are_those_of_tensorflow(self):
+        samples, _ = soundfile.read(GOLDEN / "chirp.wav", dtype="int16")
+        clip = features.from_int16(one_second(samples))[None]
+        for feature, name in zip(report_models.FEATURES, ["spec", "logmel", "mfcc"]):
+            golden = np.load(GOLDEN / f"chirp_{name}_98x98.npy")
+            np.testing.assert_allclose(report_models.feature_of(clip, feature)[0, :, :, 0], golden, atol=1e-3)
 
 
 class Events(unittest.TestCase):
