@@ -49,6 +49,23 @@ class WarmUpThenCosine(keras.optimizers.schedules.LearningRateSchedule):
         return {"epochs": int(self.total / STEPS_PER_EPOCH)}
 
 
+class Average(tf.Module):
+    """Moving average of all weights of a model, the statistics of its normalisations among them."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.of = model
+        self.weights = [tf.Variable(weight, trainable=False) for weight in model.weights]
+
+    @tf.function
+    def follow(self, step):
+        """Takes the model's weights after step number `step` in; the first steps do not weigh more than later ones."""
+        step = tf.cast(step, tf.float32)
+        momentum = tf.minimum(AVERAGE_MOMENTUM, (1.0 + step) / (10.0 + step))
+        for average, weight in zip(self.weights, self.of.weights):
+            average.assign_sub((1.0 - momentum) * (average - weight.value))
+
+
 def accuracies(predicted, labels):
     """Share of right answers over all clips, and its mean over the twelve labels."""
     right = predicted == labels
@@ -64,18 +81,13 @@ def train(cache, run, epochs, seed):
     features = np.concatenate([log_mel(part) for part in np.array_split(samples, 16)])
 
     model = network.build()
-    optimizer = keras.optimizers.AdamW(
-        WarmUpThenCosine(epochs),
-        weight_decay=WEIGHT_DECAY,
-        clipnorm=1.0,
-        use_ema=True,
-        ema_momentum=AVERAGE_MOMENTUM,
-    )
+    optimizer = keras.optimizers.AdamW(WarmUpThenCosine(epochs), weight_decay=WEIGHT_DECAY, clipnorm=1.0)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)
     model.compile(optimizer, loss, metrics=["accuracy"])
     optimizer.build(model.trainable_variables)
     epoch = tf.Variable(0, dtype=tf.int64)
-    state = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch)
+    average = Average(model)
+    state = tf.train.Checkpoint(model=model, optimizer=optimizer, epoch=epoch, average=average.weights)
     manager = tf.train.CheckpointManager(state, str(run / "checkpoint"), max_to_keep=1)
     best = 0.0
     if manager.latest_checkpoint:
@@ -89,11 +101,12 @@ def train(cache, run, epochs, seed):
         losses, shares_right = [], []
         for inputs, targets in ahead(batches.batch, STEPS_PER_EPOCH):
             training = model.train_on_batch(inputs, targets, return_dict=True)
+            average.follow(optimizer.iterations.value)
             losses.append(training["loss"])
             shares_right.append(training["accuracy"])
         epoch.assign_add(1)
         stepped = model.get_weights()
-        optimizer.finalize_variable_values(model.trainable_variables)
+        model.set_weights([weight.numpy() for weight in average.weights])
         logits = model.predict(features, batch_size=256, verbose=0)
         accuracy, balanced = accuracies(logits.argmax(1), labels)
         row = {
