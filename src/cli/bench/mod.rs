@@ -2,27 +2,27 @@
 //!
 //! ```text
 //! $ lookhear bench
-//! lookhear 0.1.0, TensorFlow Lite 2.17.1, 2026-11-26T10:41:56.231Z
-//! AMD EPYC, 2 cores, 23.5 GB, Linux (Debian GNU/Linux 12), x86_64
+//! lookhear 0.1.0, TensorFlow Lite 2.17.1, 2026-11-26T11:47:53.736Z
+//! AMD EPYC, 2 cores, 23.5 GB, Linux (Debian GNU/Linux 12), x86_64, load 0.6
 //!
 //! Inference of models/objects, beside a preview of 30 frames/s and the spotter:
 //!
-//! | kernels                      | threads at work | median ms |  p95 ms |
-//! |------------------------------|----------------:|----------:|--------:|
-//! | XNNPACK, 1 thread            |               1 |     8.933 |  10.346 |
-//! | XNNPACK, 2 threads           |               2 |   699.511 | 723.432 |
-//! | the plain kernels, 1 thread  |               1 |    36.036 |  80.358 |
-//! | the plain kernels, 2 threads |               4 |    41.565 |  91.915 |
+//! | kernels                      | threads at work | median ms | p95 ms |
+//! |------------------------------|----------------:|----------:|-------:|
+//! | XNNPACK, 1 thread            |               1 |     3.575 |  3.831 |
+//! | XNNPACK, 2 threads           |               3 |     2.065 |  2.843 |
+//! | the plain kernels, 1 thread  |               1 |    17.164 | 17.715 |
+//! | the plain kernels, 2 threads |               3 |    17.689 | 20.133 |
 //!
-//! Fastest here: XNNPACK, 1 thread.
+//! Fastest here: XNNPACK, 2 threads.
 //!
 //! …
 //! |                                  |  MJPEG |   YUYV |
 //! |----------------------------------|-------:|-------:|
-//! | detector, frames/s               |  103.1 |  110.9 |
-//! | preview, frames/s                |  971.8 | 2898.6 |
-//! | everything but the inference, ms |  1.336 |  0.652 |
-//! | the same, of the inference       | 15.5 % |  7.6 % |
+//! | detector, frames/s               |  275.1 |  329.2 |
+//! | preview, frames/s                | 1257.9 | 5050.5 |
+//! | everything but the inference, ms |  0.962 |  0.365 |
+//! | the same, of the inference       | 34.6 % | 13.1 % |
 //! $ lookhear bench --threads 1 --json
 //! {
 //!   "lookhear": "0.1.0",
@@ -30,7 +30,8 @@
 //! ```
 //! The ways of running the model are tried first, beside a thread that does what else `run` has to do; then each part is
 //! timed alone. `--seconds` is for all of it together; where even the fewest runs that have a median take longer, so does
-//! the command. The plain kernels have two pools of threads, so more can be at work there than were asked for.
+//! the command. The plain kernels have two pools of threads, and XNNPACK has one beside theirs, so more can be at work than
+//! were asked for.
 //!
 //! `--save` writes the fastest way into `measured.toml` (`src/config/measured.rs`). An old one is not read here, so that one that
 //! is damaged can be replaced.
