@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use super::{Bundle, BundleError, Engine, EngineError, EngineOptions};
 
 /// The hidden command of the program that calls [`run_child`].
@@ -27,8 +29,10 @@ const LOOK: Duration = Duration::from_millis(5);
 const REMEMBERED: usize = 1000;
 /// A larger memory is not ours.
 const LARGEST_MEMORY_BYTES: u64 = 1 << 20;
-/// What is read of the child's last words.
+/// What the child may write, and what is read of it.
 const MOST_WORDS_BYTES: u64 = 64 * 1024;
+/// Letters of its last line that are passed on.
+const MOST_LETTERS: usize = 500;
 
 /// Why a model is not used.
 #[derive(Debug, thiserror::Error)]
@@ -94,9 +98,11 @@ pub fn ensure(bundle: &Bundle) -> Result<(), TrialError> {
 /// # Errors
 /// [`TrialError::Bundle`] or [`TrialError::Engine`].
 pub fn run_child(path: &Path) -> Result<(), TrialError> {
-    // A crash is expected; its memory image is of no use to anybody.
-    let no_image = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, no_image);
+    // A crash is expected; its memory image is of no use to anybody. And a model that makes the library complain without end
+    // must not fill the disk.
+    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, MOST_WORDS_BYTES)] {
+        let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    }
     let bundle = Bundle::open(path)?;
     Engine::load(bundle.model.clone(), EngineOptions::default())?.invoke()?;
     // The parent asks for this proof: a program that knows nothing of our command could also end well.
@@ -129,7 +135,7 @@ fn try_with(command: &mut Command, path: &Path, hash: &str, patience: Duration) 
     let words = text_of(&mut words);
     let last = words.lines().map(str::trim).rfind(|line| !line.is_empty());
     let reason = match last {
-        Some(line) => line.strip_prefix("lookhear: ").unwrap_or(line).to_owned(),
+        Some(line) => line.strip_prefix("lookhear: ").unwrap_or(line).chars().take(MOST_LETTERS).collect(),
         None if status.success() => {
             "the program that tried it did not do so, or the file has changed; try again.".to_owned()
         }
@@ -230,12 +236,11 @@ mod tests {
         );
         assert!(error("echo beef").contains("did not do so"), "the proof is missing");
         assert!(error("exit 3").contains("no reason"));
-        assert!(
-            attempt("yes >&2", Duration::from_millis(50))
-                .expect_err("too slow")
-                .to_string()
-                .contains("did not come to an end")
-        );
+        let much = error("head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 3");
+        assert!(much.ends_with("xxx") && much.len() < 600, "{} letters", much.len());
+        // As the child itself, not as a child of the child: that would outlive the trial.
+        let slow = attempt("exec sleep 60", Duration::from_millis(50)).expect_err("too slow").to_string();
+        assert!(slow.contains("did not come to an end"), "{slow}");
         let missing = try_with(&mut Command::new("/no/such/program"), Path::new("m"), "cafe", patience);
         assert!(matches!(missing, Err(TrialError::Start { .. })));
     }
