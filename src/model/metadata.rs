@@ -284,6 +284,12 @@ mod tests {
         "reduced_lowest":[[1,0.1],[2,0.2]],"interpolated_ratio":1,"offset":0.5}},"threshold":0.4,"also_called":{"cow":"cattle"},"accuracy":{"ap":0.2}}}"#;
 
     #[test]
+    fn numbers_are_read_to_the_last_digit() {
+        let metadata = Metadata::parse(br#"{"offset": 1e-60}"#).expect("JSON");
+        assert_eq!(metadata.all["offset"], serde_json::json!(1e-60));
+    }
+
+    #[test]
     fn a_detector_is_described() {
         let Some(Description::Detection(detection)) = Metadata::parse(DETECTION.as_bytes()).expect("right").lookhear
         else {
