@@ -3,9 +3,11 @@
 //! A file of its own, `measured.toml`, and a layer of the configuration of its own: it wins over the defaults, and over
 //! nothing else. It holds for the processor and the model it was measured with; anywhere else it is passed over.
 
+use std::env;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
@@ -65,10 +67,7 @@ impl Measured {
         fs::create_dir_all(folder)?;
         let text = toml::to_string(self).map_err(io::Error::other)?;
         // Temporary files are their owner's alone; this one may be root's, and is for everybody.
-        let mut fresh = tempfile::Builder::new();
-        #[cfg(unix)]
-        fresh.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-        let mut fresh = fresh.tempfile_in(folder)?;
+        let mut fresh = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder)?;
         write!(fresh, "{HEADER}{text}")?;
         fresh.persist(file)?;
         Ok(())

@@ -8,8 +8,6 @@ pub(super) struct Scaler {
     resizer: Resizer,
     /// What the last picture became, where it had to be scaled.
     scaled: Vec<u8>,
-    /// Width and height that were wanted last.
-    size: (u32, u32),
 }
 
 impl Scaler {
@@ -19,19 +17,18 @@ impl Scaler {
         if [view.width, view.height, width, height].contains(&0) {
             return None;
         }
-        self.size = size;
         if (view.width, view.height) == size {
             return Some(view);
         }
         self.scaled.resize(width as usize * height as usize * 3, 0);
         self.resizer.resize(view, size, &mut self.scaled).ok()?;
-        Some(self.again(view))
+        Some(self.again(view, size))
     }
 
-    /// What [`Scaler::scaled`] gave for `view`, if that was the last it scaled.
-    pub fn again<'s>(&'s self, view: RgbView<'s>) -> RgbView<'s> {
-        let (width, height) = self.size;
-        if (view.width, view.height) == self.size { view } else { RgbView { pixels: &self.scaled, width, height } }
+    /// What [`Scaler::scaled`] gave for `view` and `size`, if that was the last it scaled.
+    pub fn again<'s>(&'s self, view: RgbView<'s>, size: (u32, u32)) -> RgbView<'s> {
+        let (width, height) = size;
+        if (view.width, view.height) == size { view } else { RgbView { pixels: &self.scaled, width, height } }
     }
 }
 
@@ -72,7 +69,7 @@ mod tests {
         assert_eq!(scaler.scaled(view, (8, 8)).expect("a picture").pixels.as_ptr(), pixels.as_ptr());
         let small = scaler.scaled(view, (3, 2)).expect("a picture");
         assert_eq!((small.pixels, small.width, small.height), ([[200u8, 100, 50]; 6].as_flattened(), 3, 2));
-        assert_eq!(scaler.again(view).pixels, [[200u8, 100, 50]; 6].as_flattened());
+        assert_eq!(scaler.again(view, (3, 2)).pixels, [[200u8, 100, 50]; 6].as_flattened());
         assert!(scaler.scaled(RgbView { pixels: &[], width: 0, height: 0 }, (3, 2)).is_none());
     }
 

@@ -284,7 +284,7 @@ impl View {
     /// Draws all into `pixels`, which are as many as `size` says.
     fn compose(&self, pixels: &mut [u32], painter: &mut Painter) {
         match self.frame.as_ref().and_then(|frame| frame.rgb().ok()) {
-            Some(rgb) => window_pixels(self.scaler.again(rgb), pixels),
+            Some(rgb) => window_pixels(self.scaler.again(rgb, self.size), pixels),
             None => pixels.fill(u32::from_colour(PANEL)),
         }
         let Some(canvas) = &mut Canvas::new(pixels, self.size.0, self.size.1) else { return };
