@@ -35,9 +35,9 @@ def split_of(speaker):
     return "testing" if share < 20.0 else "training"
 
 
-def recordings(data):
-    """Every recording below `data` as (folder, file name, bytes), in a fixed order."""
-    for path in sorted(data.rglob("*")):
+def recordings(folders):
+    """Every recording below the folders as (folder, file name, bytes), in a fixed order."""
+    for path in (path for data in folders for path in sorted(data.rglob("*"))):
         if path.suffix == ".tar":
             with tarfile.open(path) as tar:
                 for member in tar:
@@ -63,21 +63,27 @@ def one_second(samples):
     return clip
 
 
-def prepare(data, cache):
-    """Fills `cache` from `data`; does nothing when it is filled already."""
+def prepare(folders, cache):
+    """Fills `cache` from the folders; does nothing when it is filled already.
+
+    A recording that lies in several folders is taken from the first: put the lossless copy there.
+    """
     index_path = cache / "index.json"
     if index_path.exists():
         return
     cache.mkdir(parents=True, exist_ok=True)
-    clips, pieces = [], {"speech": [], "noise": []}
+    clips, pieces, taken = [], {"speech": [], "noise": []}, set()
     index = {"clips": [], "speech": [], "noise": [], "dropped_testing": 0}
 
     def add_piece(kind, name, split, samples):
         pieces[kind].append(samples)
         index[kind].append({"name": name, "split": split, "samples": len(samples)})
 
-    for folder, name, data_of_file in recordings(data):
+    for folder, name, data_of_file in recordings(folders):
         stem = name.rsplit(".", 1)[0]
+        if (folder, stem) in taken:
+            continue
+        taken.add((folder, stem))
         if folder == NOISE_FOLDER:
             samples = decode(data_of_file)
             cut = int(len(samples) * (1.0 - NOISE_HELD_BACK))
@@ -95,7 +101,7 @@ def prepare(data, cache):
             index["clips"].append({"word": folder, "name": stem, "split": split})
 
     if not clips:
-        raise SystemExit(f"No clips found below {data}; expected <word>/<speaker>_nohash_<take>.wav or tars of them.")
+        raise SystemExit(f"No clips found below {', '.join(map(str, folders))}; expected <word>/<speaker>_nohash_<take>.wav or tars of them.")
     np.save(cache / "clips.npy", np.stack(clips))
     for kind, arrays in pieces.items():
         np.save(cache / f"{kind}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.int16))
@@ -105,7 +111,7 @@ def prepare(data, cache):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--data", type=pathlib.Path, nargs="+", required=True)
     parser.add_argument("--cache", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     prepare(arguments.data, arguments.cache)

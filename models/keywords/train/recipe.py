@@ -8,7 +8,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=pathlib.Path, required=True, help="Speech Commands: folders of words, or tars of them")
+    parser.add_argument("--data", type=pathlib.Path, nargs="+", required=True, help="Speech Commands: folders of words, or tars of them")
     parser.add_argument("--cache", type=pathlib.Path, required=True, help="decoded clips, about 0.7 GB for 20 000 clips")
     parser.add_argument("--run", type=pathlib.Path, required=True, help="checkpoints, curves, exports, report.md")
     parser.add_argument("--epochs", type=int, default=40)

@@ -31,11 +31,27 @@ FLITE_HELD_BACK = ["rms"]
 # Homophones ("know", "write") are left out: no listener can tell them apart without a sentence around them.
 NEAR_MISSES = """gold goat goal ghost grow though toe low show snow note nose nope yeah yet yell guess chess less lift laugh
 leaf let loft lead rate ride rat light night white bite kite town dawn gown done noun brown dumb cup pup apple app own oh
-gone an in arm aunt lawn swan of often awful cough office stock stuck top step store stove shop stone drop hello thanks
+gone an in arm aunt lawn swan of awful cough office stock stuck top step store stove shop stone drop hello thanks
 music lamp kitchen window open close start play pause camera""".split()
 
+# Words of Speech Commands that public copies hold few recordings of.
+SCARCE_WORDS = """backward bird dog follow forward house learn marvin nine seven sheila six tree visual wow""".split()
+
+# What else is said in a room: so that `unknown` is more than a list of some hundred words.
+EVERYDAY_WORDS = """about after again always because before between both bring call came change children city coffee could
+country day different does door earth enough every example eye face family far father feet find first food found friend
+garden girl give good great group hand hard have head hear help here high hold home hour idea important inside just keep
+kind last late learnt line listen little live long look made make man many maybe mean might mile money moon morning mother
+mountain move much must name near never next number once orange other paper part people person picture place plant
+please point question quick read really river road room round said same saw school sea second seem sentence set side sleep
+small something soon sound speak spell still story street study sun table take talk tell than that there these thing think
+thought through time today together tomorrow took turn under until usually wait walk want watch water week well went were
+what where which while white whole why wonder word work world would year young""".split()
+
 RENDITIONS_PER_COMMAND = {"espeak": 150, "flite": 50}
-RENDITIONS_PER_NEAR_MISS = {"espeak": 12, "flite": 4}
+RENDITIONS_PER_NEAR_MISS = {"espeak": 18, "flite": 6}
+RENDITIONS_PER_SCARCE_WORD = {"espeak": 45, "flite": 15}
+RENDITIONS_PER_EVERYDAY_WORD = {"espeak": 6, "flite": 2}
 RENDITIONS_HELD_BACK = {"espeak": 8, "flite": 4}
 
 
@@ -98,8 +114,13 @@ def synthesise(cache, seed=1):
     for word in COMMANDS:
         plan(word, "training", RENDITIONS_PER_COMMAND, ESPEAK_VARIANTS, FLITE_VOICES)
         plan(word, "held back", RENDITIONS_HELD_BACK, ESPEAK_HELD_BACK, FLITE_HELD_BACK)
-    for word in NEAR_MISSES:
-        plan(word, "training", RENDITIONS_PER_NEAR_MISS, ESPEAK_VARIANTS, FLITE_VOICES)
+    for words, renditions in [
+        (NEAR_MISSES, RENDITIONS_PER_NEAR_MISS),
+        (SCARCE_WORDS, RENDITIONS_PER_SCARCE_WORD),
+        (EVERYDAY_WORDS, RENDITIONS_PER_EVERYDAY_WORD),
+    ]:
+        for word in words:
+            plan(word, "training", renditions, ESPEAK_VARIANTS, FLITE_VOICES)
 
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor() as pool:
         paths = [pathlib.Path(folder) / f"{number}.wav" for number in range(len(jobs))]
