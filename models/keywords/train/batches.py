@@ -2,12 +2,14 @@
 
 import queue
 import threading
+import typing
 
 import numpy as np
 
 from augment import Augmenter
 from features import from_int16, log_mel
-from labels import COMMANDS, LABELS
+from labels import COMMANDS, LABELS, SILENCE, UNKNOWN, label_index
+from lessons import HINTS
 
 # Shares of a batch. More `unknown` than an eighth makes the network take unclear commands for it.
 SHARES = {"silence": 0.08, "unknown": 0.12} | {word: 0.08 for word in COMMANDS}
@@ -18,16 +20,28 @@ MIX_SHARE, MIX_BETA = 0.3, 0.3
 UNKNOWN_SOURCES = {"words": 0.5, "running speech": 0.2, "synthetic": 0.15, "cut commands": 0.15}
 
 
+# A label counts so much less where the teacher hears something else.
+DOUBT_SHARE = 0.4
+
+
+class Example(typing.NamedTuple):
+    """A second of sound, the shares of the labels [12], and what the teacher says of it [192], NaN where it says nothing."""
+
+    samples: np.ndarray
+    target: np.ndarray
+    hints: np.ndarray
+
+
 class Batches:
     """Batches of one epoch; the same seed and epoch give the same batches."""
 
-    def __init__(self, corpus, seed, epoch, size):
-        self.corpus, self.size = corpus, size
+    def __init__(self, corpus, lessons, seed, epoch, size):
+        self.corpus, self.lessons, self.size = corpus, lessons, size
         self.rng = np.random.default_rng([seed, epoch])
         self.augmenter = Augmenter(corpus, self.rng)
         self.other_words = [word for word in corpus.by_word if word not in COMMANDS]
-        # Between "every clip alike" and "every word alike", since most words outside the commands have few clips.
-        counts = np.sqrt([len(corpus.by_word[word]) for word in self.other_words])
+        # Nearly every word alike, since fifteen of these words have some twenty clips and ten have eighteen hundred.
+        counts = np.array([len(corpus.by_word[word]) for word in self.other_words]) ** 0.25
         self.other_word_shares = counts / counts.sum()
         self.other_synthetic = [word for word in corpus.synthetic if word not in COMMANDS]
         sources = {"words": bool(self.other_words), "running speech": bool(corpus.spoken), "synthetic": bool(self.other_synthetic), "cut commands": True}
@@ -36,44 +50,63 @@ class Batches:
         self.unknown_shares = shares / shares.sum()
 
     def batch(self):
-        """Features [size, 98, 40] and shares of the labels [size, 12]."""
+        """Features [size, 98, 40], shares of the labels [size, 12], hints [size, 192] and whether there are any [size]."""
         labels = self.rng.choice(len(LABELS), self.size, p=list(SHARES.values()))
-        samples = np.stack([self._second(LABELS[label]) for label in labels])
-        samples, targets = self._mixed(samples, np.eye(len(LABELS), dtype=np.float32)[labels])
-        return np.stack([self.augmenter.mask(clip) for clip in log_mel(samples)]), targets
+        samples, targets, hints = (np.stack(part) for part in zip(*(self._second(LABELS[label]) for label in labels)))
+        samples, targets, mixed = self._mixed(samples, targets)
+        known = np.isfinite(hints[:, 0]) & ~mixed
+        features = np.stack([self.augmenter.mask(clip) for clip in log_mel(samples)])
+        return features, targets, np.where(known[:, None], hints, 0.0).astype(np.float32), known.astype(np.float32)
 
     def _mixed(self, samples, targets):
         mixed = self.rng.random(self.size) < MIX_SHARE
         partner = self.rng.permutation(self.size)
         weight = np.where(mixed, self.rng.beta(MIX_BETA, MIX_BETA, self.size), 1.0).astype(np.float32)[:, None]
         weight = np.maximum(weight, 1.0 - weight)
-        return tuple(weight * own + (1.0 - weight) * own[partner] for own in (samples, targets))
+        return *(weight * own + (1.0 - weight) * own[partner] for own in (samples, targets)), mixed
 
     def _second(self, label):
-        if label == "silence":
-            return self.augmenter.silence()
-        if label == "unknown":
+        if label == SILENCE:
+            return Example(self.augmenter.silence(), _certain(label), NO_HINTS)
+        if label == UNKNOWN:
             return self._unknown()
         synthetic = label in self.corpus.synthetic and self.rng.random() < SYNTHETIC_SHARE_OF_COMMANDS
-        return self.augmenter.speech(self._synthetic(label) if synthetic else self._recorded(label))
+        return self._spoken(self._synthetic(label) if synthetic else self._recorded(label))
 
     def _unknown(self):
         source = self.rng.choice(self.unknown_sources, p=self.unknown_shares)
         if source == "cut commands":
-            return self.augmenter.cut_speech(self._recorded(self.rng.choice(COMMANDS)))
+            clip = self._recorded(self.rng.choice(COMMANDS)).samples
+            return Example(self.augmenter.cut_speech(clip), _certain(UNKNOWN), NO_HINTS)
         if source == "words":
-            clip = self._recorded(self.rng.choice(self.other_words, p=self.other_word_shares))
-        elif source == "synthetic":
-            clip = self._synthetic(self.rng.choice(self.other_synthetic))
-        else:
-            clip = self.corpus.spoken.second(self.rng)
-        return self.augmenter.speech(clip)
+            return self._spoken(self._recorded(self.rng.choice(self.other_words, p=self.other_word_shares)))
+        if source == "synthetic":
+            return self._spoken(self._synthetic(self.rng.choice(self.other_synthetic)))
+        piece, start = self.corpus.spoken.place(self.rng)
+        hints = self.lessons.of_speech(piece, start)
+        return self._spoken(Example(self.corpus.spoken.second_at(piece, start), _certain(UNKNOWN), hints))
+
+    def _spoken(self, example):
+        return example._replace(samples=self.augmenter.speech(example.samples))
 
     def _recorded(self, word):
-        return from_int16(self.corpus.clips[self.rng.choice(self.corpus.by_word[word])])
+        row = self.rng.choice(self.corpus.by_word[word])
+        return self._taught(self.corpus.clips[row], word, self.lessons.clips[row], self.lessons.doubts[row])
 
     def _synthetic(self, word):
-        return from_int16(self.corpus.synthetic_clips[self.rng.choice(self.corpus.synthetic[word])])
+        row = self.rng.choice(self.corpus.synthetic[word])
+        return self._taught(self.corpus.synthetic_clips[row], word, self.lessons.synthetic[row], self.lessons.synthetic_doubts[row])
+
+    def _taught(self, clip, word, hints, doubts):
+        target = (1.0 - DOUBT_SHARE) * _certain(LABELS[label_index(word)]) + DOUBT_SHARE * doubts
+        return Example(from_int16(clip), target.astype(np.float32), hints)
+
+
+NO_HINTS = np.full(HINTS, np.nan, np.float32)
+
+
+def _certain(label):
+    return np.eye(len(LABELS), dtype=np.float32)[LABELS.index(label)]
 
 
 def ahead(make, count, depth=4):

@@ -39,12 +39,19 @@ class Pieces:
     def __bool__(self):
         return bool(self.arrays)
 
-    def second(self, rng):
-        """One second as float32 in -1…1."""
+    def place(self, rng):
+        """Which recording, and where in it a second begins."""
         place = rng.integers(0, self.ends[-1])
         piece = int(np.searchsorted(self.ends, place, side="right"))
-        start = int(self.ends[piece] - place) - 1
+        return piece, int(self.ends[piece] - place) - 1
+
+    def second_at(self, piece, start):
+        """The second at a place as float32 in -1…1."""
         return from_int16(self.arrays[piece][start : start + CLIP_SAMPLES])
+
+    def second(self, rng):
+        """One second as float32 in -1…1."""
+        return self.second_at(*self.place(rng))
 
 
 def _cut(path, rows, split):

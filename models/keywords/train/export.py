@@ -19,6 +19,7 @@ import network
 from batches import Batches
 from corpus import Corpus
 from features import CLIP_FRAMES, MEL_BANDS, from_int16, log_mel
+from lessons import Lessons
 
 CALIBRATION_SEED = 40
 CALIBRATION_CLIPS = 512
@@ -27,7 +28,7 @@ CALIBRATION_CLIPS = 512
 def calibration_windows(cache):
     """Half augmented training windows, half clips as recorded; float32 [n, 98, 40]."""
     corpus = Corpus(cache, "training")
-    augmented, _ = Batches(corpus, CALIBRATION_SEED, 0, CALIBRATION_CLIPS // 2).batch()
+    augmented, *_ = Batches(corpus, Lessons(cache, corpus), CALIBRATION_SEED, 0, CALIBRATION_CLIPS // 2).batch()
     rows = np.random.default_rng(CALIBRATION_SEED).choice(np.concatenate(list(corpus.by_word.values())), CALIBRATION_CLIPS // 2)
     return np.concatenate([augmented, log_mel(from_int16(corpus.clips[np.sort(rows)]))])
 
@@ -44,8 +45,7 @@ def converter_of(model):
 
 def export(cache, run):
     """Writes both models into `run`."""
-    model = network.build()
-    model.load_weights(run / "best.weights.h5")
+    model = network.build(run / "best.weights.h5")
     (run / "float.tflite").write_bytes(quietly(converter_of(model).convert))
 
     windows = calibration_windows(cache)

@@ -23,10 +23,12 @@ def main():
     import parity
     import prepare
     import synthesise
+    import teacher
     import train
 
     prepare.prepare(arguments.data, arguments.cache)
     synthesise.synthesise(arguments.cache)
+    teacher.teach(arguments.cache)
     train.train(arguments.cache, arguments.run, arguments.epochs, arguments.seed)
     export.export(arguments.cache, arguments.run)
     bundle.bundle(arguments.cache, arguments.run, arguments.into)

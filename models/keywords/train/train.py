@@ -22,6 +22,7 @@ from batches import Batches, ahead
 from corpus import Corpus, validation_clips
 from features import log_mel
 from labels import LABELS
+from lessons import Lessons
 
 PEAK_RATE = 2e-3
 WARM_UP_EPOCHS = 2
@@ -29,6 +30,8 @@ WEIGHT_DECAY = 2e-3
 LABEL_SMOOTHING = 0.05
 BATCH = 128
 STEPS_PER_EPOCH = 100
+# Hints have unit variance, so that this is about what they add to the loss at the beginning.
+HINT_WEIGHT = 0.5
 # The average reaches back some thousand steps.
 AVERAGE_MOMENTUM = 0.999
 
@@ -80,10 +83,11 @@ def train(cache, run, epochs, seed):
     samples, labels = validation_clips(cache)
     features = np.concatenate([log_mel(part) for part in np.array_split(samples, 16)])
 
-    model = network.build()
+    lessons = Lessons(cache, corpus)
+    model = network.build_taught()
     optimizer = keras.optimizers.AdamW(WarmUpThenCosine(epochs), weight_decay=WEIGHT_DECAY, clipnorm=1.0)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=LABEL_SMOOTHING)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+    model.compile(optimizer, [loss, "mse"], loss_weights=[1.0, HINT_WEIGHT], metrics=[["accuracy"], []])
     optimizer.build(model.trainable_variables)
     epoch = tf.Variable(0, dtype=tf.int64)
     average = Average(model)
@@ -97,17 +101,18 @@ def train(cache, run, epochs, seed):
     one_hot = np.eye(len(LABELS), dtype=np.float32)
     while int(epoch) < epochs:
         begun = time.monotonic()
-        batches = Batches(corpus, seed, int(epoch), BATCH)
+        batches = Batches(corpus, lessons, seed, int(epoch), BATCH)
         losses, shares_right = [], []
-        for inputs, targets in ahead(batches.batch, STEPS_PER_EPOCH):
-            training = model.train_on_batch(inputs, targets, return_dict=True)
+        for inputs, targets, hints, known in ahead(batches.batch, STEPS_PER_EPOCH):
+            weights = [np.ones_like(known), known]
+            training = model.train_on_batch(inputs, [targets, hints], sample_weight=weights, return_dict=True)
             average.follow(optimizer.iterations.value)
             losses.append(training["loss"])
-            shares_right.append(training["accuracy"])
+            shares_right.append(training["logits_accuracy"])
         epoch.assign_add(1)
         stepped = model.get_weights()
         model.set_weights([weight.numpy() for weight in average.weights])
-        logits = model.predict(features, batch_size=256, verbose=0)
+        logits, _ = model.predict(features, batch_size=256, verbose=0)
         accuracy, balanced = accuracies(logits.argmax(1), labels)
         row = {
             "epoch": int(epoch),
