@@ -12,7 +12,7 @@ from labels import COMMANDS, LABELS, SILENCE, UNKNOWN, label_index
 from lessons import HINTS
 
 # Shares of a batch. More `unknown` than an eighth makes the network take unclear commands for it.
-SHARES = {"silence": 0.08, "unknown": 0.12} | {word: 0.08 for word in COMMANDS}
+SHARES = {SILENCE: 0.08, UNKNOWN: 0.12} | {word: 0.8 / len(COMMANDS) for word in COMMANDS}
 SYNTHETIC_SHARE_OF_COMMANDS = 0.2
 # Mix-up (Zhang et al. 2018): some clips are laid over another of the batch, and so are their labels.
 MIX_SHARE, MIX_BETA = 0.3, 0.3

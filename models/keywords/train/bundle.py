@@ -13,7 +13,7 @@ import evaluate
 import network
 import stream
 from corpus import validation_clips
-from features import front_end
+from features import front_end, log_mel
 from labels import LABELS
 from spotter import Spotter
 
@@ -24,9 +24,8 @@ LICENCE = "Apache-2.0 OR MIT; trained on CC BY 4.0 recordings, attributed in MOD
 def bundle(cache, run, into):
     """Measures both exports of `run` and writes the better choice as a bundle into the folder `into`."""
     samples, labels = validation_clips(cache)
-    windows = evaluate.features_of(samples)
     measured = {
-        form: evaluate.summary(evaluate.confusion_of(Spotter(run / f"{form}.tflite").scores(windows), labels))
+        form: evaluate.summary(evaluate.confusion_of(Spotter(run / f"{form}.tflite").scores_of(samples), labels))
         for form in ("float", "int8")
     }
     chosen = "int8" if measured["float"]["accuracy"] - measured["int8"]["accuracy"] <= INT8_MAY_COST else "float"
@@ -62,11 +61,11 @@ def bundle(cache, run, into):
 
     net = network.build()
     sizes = {form: (run / f"{form}.tflite").stat().st_size for form in measured}
-    speeds = {form: round(Spotter(run / f"{form}.tflite").milliseconds(windows[0]), 3) for form in measured}
+    speeds = {form: round(Spotter(run / f"{form}.tflite").milliseconds(log_mel(samples[0])), 3) for form in measured}
     lines = [f"shipped: {chosen}", f"best epoch: {(run / 'best.json').read_text()}", f"float: {measured['float']}", f"int8: {measured['int8']}"]
     lines += [f"bytes: {sizes}", f"ms an inference, one thread: {speeds}"]
     lines += [f"parameters: {net.count_params()}, multiply-adds: {network.multiply_adds(net)}", ""]
-    lines += [evaluate.report(cache, model), "", f"stream: {stretches}", "", stream.markdown(rows), ""]
+    lines += [evaluate.report(cache, spotter), "", f"stream: {stretches}", "", stream.markdown(rows), ""]
     lines += [f"threshold {threshold}: {tally}", f"hits, spoken, false by word: {by_word}", f"stretches without commands: {quiet}"]
     (run / "report.md").write_text("\n".join(lines) + "\n")
     print(json.dumps(metadata, indent=2))

@@ -8,8 +8,8 @@ import numpy as np
 
 from augment import amplitude, level
 from corpus import Corpus, held_back_voices, validation_clips
-from features import log_mel
 from labels import LABELS, SILENCE
+from mlperf_tiny import MlperfTiny
 from spotter import Spotter
 
 # 95 % of a normal distribution lie within so many standard deviations.
@@ -22,11 +22,6 @@ def wilson(right, count):
     middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
     half = Z / (1 + Z**2 / count) * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))
     return float(middle - half), float(middle + half)
-
-
-def features_of(samples):
-    """Log-mel of many clips, in parts that fit the memory."""
-    return np.concatenate([log_mel(part) for part in np.array_split(samples, 1 + len(samples) // 128)])
 
 
 def confusion_of(scores, labels):
@@ -65,9 +60,11 @@ def markdown(confusion):
     return "\n".join(lines)
 
 
-def at_gain(samples, decibel):
-    """The clips at another loudness, rounded to 16 bit as a sound card would."""
-    return np.round(samples * amplitude(decibel) * 32768) / 32768
+def at_peak(samples, labels, decibel):
+    """Spoken clips with the peak at so many decibels below full scale, rounded to 16 bit as a sound card would."""
+    spoken = (labels != LABELS.index(SILENCE))[:, None]
+    peaks = np.maximum(np.abs(samples).max(-1, keepdims=True), 1.0 / 32768)
+    return np.where(spoken, np.round(samples * (amplitude(decibel) / peaks) * 32767) / 32768, samples).astype(np.float32)
 
 
 def in_noise(samples, labels, noise, snr_db, seed=11):
@@ -79,12 +76,11 @@ def in_noise(samples, labels, noise, snr_db, seed=11):
     return np.clip(noisy, -1.0, 1.0)
 
 
-def report(cache, model):
-    """Everything measured on clips, as Markdown."""
-    spotter = Spotter(model)
+def report(cache, answering):
+    """Everything measured on clips, as Markdown; `answering.scores_of` turns samples into scores."""
 
     def measure(samples, labels):
-        return confusion_of(spotter.scores(features_of(samples)), labels)
+        return confusion_of(answering.scores_of(samples), labels)
 
     def row(name, confusion):
         measured = summary(confusion)
@@ -94,7 +90,7 @@ def report(cache, model):
     clean = measure(samples, labels)
     lines = [str(summary(clean)), "", markdown(clean), "", "| validation | all clips | mean of the labels | without silence |", "|---|---|---|---|"]
     lines.append(row("as recorded", clean))
-    lines += [row(f"{decibel} dB quieter", measure(at_gain(samples, -decibel), labels)) for decibel in (10, 20, 30, 40)]
+    lines += [row(f"peak at {decibel} dBFS", measure(at_peak(samples, labels, decibel), labels)) for decibel in (0, -10, -20, -30, -40)]
     noise = Corpus(cache, "validation").noise
     lines += [row(f"in noise, {snr} dB", measure(in_noise(samples, labels, noise, snr), labels)) for snr in (20, 10, 5, 0)]
     voices = measure(*held_back_voices(cache))
@@ -105,6 +101,8 @@ def report(cache, model):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=pathlib.Path, required=True)
-    parser.add_argument("--model", type=pathlib.Path, required=True)
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--model", type=pathlib.Path, help="an exported model")
+    model.add_argument("--mlperf-tiny", type=pathlib.Path, help="MLPerf Tiny's kws_ref_model.tflite, to compare")
     arguments = parser.parse_args()
-    print(report(arguments.cache, arguments.model))
+    print(report(arguments.cache, Spotter(arguments.model) if arguments.model else MlperfTiny(arguments.mlperf_tiny)))

@@ -1,8 +1,14 @@
-"""The twelve labels of the spotter, in the order of the network's outputs."""
+"""The labels of the spotter, in the order of the network's outputs: silence, unknown, then the commands of `words.txt`.
+
+For words of one's own, write them one a line into a file and name it in the environment: `WORDS=my-words.txt`.
+"""
+
+import os
+import pathlib
 
 SILENCE = "silence"
 UNKNOWN = "unknown"
-COMMANDS = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"]
+COMMANDS = pathlib.Path(os.environ.get("WORDS", pathlib.Path(__file__).with_name("words.txt"))).read_text().split()
 LABELS = [SILENCE, UNKNOWN, *COMMANDS]
 
 

@@ -6,6 +6,9 @@ with LibriSpeech file names (`<reader>-<chapter>-<number>`) adds running speech 
 
 Every clip falls into the set that the official hash of its speaker names, whatever folder it lies in. Clips of the
 official *testing* set are dropped here, so that nothing later can train on them or select by them.
+
+Recordings of one's own are few and of few speakers: of those in `--own` folders every fifth take of a speaker validates,
+the others train. What is measured on them then says how well the words are heard from these speakers, not from others.
 """
 
 import argparse
@@ -19,12 +22,14 @@ import numpy as np
 import soundfile
 
 from features import CLIP_SAMPLES, RATE_HZ
+from labels import COMMANDS
 
 NOISE_FOLDER = "_background_noise_"
 SPEECH_FOLDER = "continuous"
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg"}
 # The last fifth of every noise recording is never heard in training: validation's silence is cut from it.
 NOISE_HELD_BACK = 0.2
+OWN_TAKES_A_VALIDATION = 5
 
 
 def split_of(speaker):
@@ -33,6 +38,12 @@ def split_of(speaker):
     if share < 10.0:
         return "validation"
     return "testing" if share < 20.0 else "training"
+
+
+def split_of_own(take):
+    """The set of a take of one's own, by its number, or by its name where it has none."""
+    number = int(take) if take.isdigit() else int(hashlib.sha1(take.encode()).hexdigest(), 16)
+    return "validation" if number % OWN_TAKES_A_VALIDATION == OWN_TAKES_A_VALIDATION - 1 else "training"
 
 
 def recordings(folders):
@@ -63,8 +74,8 @@ def one_second(samples):
     return clip
 
 
-def prepare(folders, cache):
-    """Fills `cache` from the folders; does nothing when it is filled already.
+def prepare(folders, own, cache):
+    """Fills `cache` from the folders and from those of one's own; does nothing when it is filled already.
 
     A recording that lies in several folders is taken from the first: put the lossless copy there.
     """
@@ -79,7 +90,8 @@ def prepare(folders, cache):
         pieces[kind].append(samples)
         index[kind].append({"name": name, "split": split, "samples": len(samples)})
 
-    for folder, name, data_of_file in recordings(folders):
+    marked = ((is_own, *recording) for is_own, some in [(True, own), (False, folders)] for recording in recordings(some))
+    for is_own, folder, name, data_of_file in marked:
         stem = name.rsplit(".", 1)[0]
         if (folder, stem) in taken:
             continue
@@ -91,7 +103,7 @@ def prepare(folders, cache):
             add_piece("noise", stem, "validation", samples[cut:])
             continue
         speaker = stem.split("-")[0] if folder == SPEECH_FOLDER else stem.split("_nohash_")[0]
-        split = split_of(speaker)
+        split = split_of_own(stem.split("_nohash_")[-1]) if is_own else split_of(speaker)
         if split == "testing":
             index["dropped_testing"] += 1
         elif folder == SPEECH_FOLDER:
@@ -102,6 +114,9 @@ def prepare(folders, cache):
 
     if not clips:
         raise SystemExit(f"No clips found below {', '.join(map(str, folders))}; expected <word>/<speaker>_nohash_<take>.wav or tars of them.")
+    trained = {row["word"] for row in index["clips"] if row["split"] == "training"}
+    if missing := [word for word in COMMANDS if word not in trained]:
+        raise SystemExit(f"No training recordings of {', '.join(missing)}; record them, or take them out of the list of words.")
     np.save(cache / "clips.npy", np.stack(clips))
     for kind, arrays in pieces.items():
         np.save(cache / f"{kind}.npy", np.concatenate(arrays) if arrays else np.zeros(0, np.int16))
@@ -112,6 +127,7 @@ def prepare(folders, cache):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, nargs="+", required=True)
+    parser.add_argument("--own", type=pathlib.Path, nargs="+", default=[])
     parser.add_argument("--cache", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
-    prepare(arguments.data, arguments.cache)
+    prepare(arguments.data, arguments.own, arguments.cache)

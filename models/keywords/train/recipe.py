@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, nargs="+", required=True, help="Speech Commands: folders of words, or tars of them")
+    parser.add_argument("--own", type=pathlib.Path, nargs="+", default=[], help="recordings of one's own, as record-word makes them")
     parser.add_argument("--cache", type=pathlib.Path, required=True, help="decoded clips, about 0.7 GB for 20 000 clips")
     parser.add_argument("--run", type=pathlib.Path, required=True, help="checkpoints, curves, exports, report.md")
     parser.add_argument("--epochs", type=int, default=40)
@@ -26,7 +27,7 @@ def main():
     import teacher
     import train
 
-    prepare.prepare(arguments.data, arguments.cache)
+    prepare.prepare(arguments.data, arguments.own, arguments.cache)
     synthesise.synthesise(arguments.cache)
     teacher.teach(arguments.cache)
     train.train(arguments.cache, arguments.run, arguments.epochs, arguments.seed)

@@ -9,6 +9,7 @@ are there go into `report.png` and `report.md`.
 As in the report: Adam, batches of 64, four epochs, the whole second shifted by up to 100 ms and, in four cases of five,
 noise of up to a tenth of full scale over it. As many `unknown` and `silence` as clips of a command; silence is zeros
 in half of the cases, noise in the others. Validation is that of the official hash; the testing set is not touched.
+Layers compute in bfloat16, which takes half the time on processors that know it; weights and scores are float32.
 """
 
 import argparse
@@ -155,6 +156,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
 
+    keras.config.set_dtype_policy("mixed_bfloat16")
     pairs = [(a, f, True) for a in report_models.ARCHITECTURES for f in report_models.FEATURES]
     pairs.append(("custom-vgg", "log-mel", False))
     arguments.into.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ def build(architecture):
     """Features [n, 98, 98, 1] to scores [n, 12], with softmax."""
     inputs = keras.Input((SIDE, SIDE, 1))
     outputs = {"stacked-fc": _stacked_fc, "cnn-3l": _cnn_3l, "custom-vgg": _custom_vgg}[architecture](inputs)
-    return keras.Model(inputs, layers.Dense(len(LABELS), activation="softmax")(outputs), name=architecture)
+    return keras.Model(inputs, layers.Dense(len(LABELS), activation="softmax", dtype="float32")(outputs), name=architecture)
 
 
 def _stacked_fc(x):

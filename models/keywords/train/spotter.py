@@ -8,6 +8,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 
+from features import log_mel
+
 # The interpreter of the pinned version announces its move to another package with every start.
 warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is deprecated.*", category=UserWarning)
 
@@ -29,13 +31,17 @@ class Spotter:
         self.input = self.interpreter.get_input_details()[0]
         self.output = self.interpreter.get_output_details()[0]
 
+    def scores_of(self, samples):
+        """Samples [n, 16000] in -1…1 to scores [n, 12]."""
+        return self.scores(window for part in np.array_split(samples, 1 + len(samples) // 128) for window in log_mel(part))
+
     def scores(self, windows):
         """Log-mel windows [n, 98, 40] to scores [n, 12]."""
         return np.stack([self.score(window) for window in windows])
 
     def score(self, window):
         """Log-mel [98, 40] to the twelve scores."""
-        self.interpreter.set_tensor(self.input["index"], window.astype(np.float32)[None])
+        self.interpreter.set_tensor(self.input["index"], window.astype(self.input["dtype"])[None])
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.output["index"])[0].copy()
 

@@ -119,7 +119,7 @@ def synthesise(cache, seed=1):
         (SCARCE_WORDS, RENDITIONS_PER_SCARCE_WORD),
         (EVERYDAY_WORDS, RENDITIONS_PER_EVERYDAY_WORD),
     ]:
-        for word in words:
+        for word in (word for word in words if word not in COMMANDS):
             plan(word, "training", renditions, ESPEAK_VARIANTS, FLITE_VOICES)
 
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor() as pool:
