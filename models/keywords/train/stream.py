@@ -1,5 +1,7 @@
 """Measures a model as it is used: on a stream, a decision every 100 ms, to find the threshold.
 
+The rule of decision is that of `src/speech/decision.rs`.
+
 The stream is made of validation clips only, laid at known places over validation noise in scenes of twenty words, each
 scene with its own noise, signal-to-noise ratio and loudness; then running speech of validation readers, and noise alone.
 Nothing in it was heard in training.
@@ -19,8 +21,10 @@ from spotter import Spotter
 
 STEP_MS = 100
 SMOOTHING = 3
-# After an event no other is made for this long, and the word itself must first fall below half its threshold.
+# After an event no other is made for this long, and the word itself must first fall below half its threshold, or be so
+# long ago that nothing of it is under the average any more.
 QUIET_AFTER_EVENT_S = 0.5
+RENEWED_AFTER_S = CLIP_SAMPLES / RATE_HZ + SMOOTHING * STEP_MS / 1000
 # The right word counts as heard from the clip's start to one second after its end.
 GRACE_S = 1.0
 WORDS_PER_SCENE = 20
@@ -104,13 +108,16 @@ def events(times, smoothed, thresholds):
     """(time, word) of every event; `thresholds` by word."""
     first = LABELS.index(COMMANDS[0])
     limits = np.array([thresholds[word] for word in COMMANDS])
-    armed, last, found = np.ones(len(COMMANDS), bool), -np.inf, []
+    armed, last, last_word, found = np.ones(len(COMMANDS), bool), -np.inf, 0, []
     for time, scores in zip(times, smoothed[:, first:]):
+        # Times are multiples of a hundredth; their differences are so only nearly.
+        since = round(float(time - last), 3) if found else np.inf
+        armed[last_word] |= since >= RENEWED_AFTER_S
         armed |= scores < limits / 2
         word = int(scores.argmax())
-        if armed[word] and scores[word] >= limits[word] and time - last >= QUIET_AFTER_EVENT_S:
+        if armed[word] and scores[word] >= limits[word] and since >= QUIET_AFTER_EVENT_S:
             found.append((float(time), COMMANDS[word]))
-            armed[word], last = False, time
+            armed[word], last, last_word = False, time, word
     return found
 
 
