@@ -1,6 +1,6 @@
 """Writes the bundle that the program loads: `model.tflite`, `dict.txt`, `tflite_metadata.json`.
 
-int8 ships unless it costs more than 0.3 points of validation accuracy against float. The threshold is the one that
+int8 ships unless it costs more than 0.3 points of validation accuracy against float. The thresholds are those that
 `stream.py` finds. What was measured goes to `report.md` in the run folder, from which the model card quotes.
 """
 
@@ -21,7 +21,7 @@ INT8_MAY_COST = 0.003
 LICENCE = "Apache-2.0 OR MIT; trained on CC BY 4.0 recordings, attributed in MODEL_CARD.md"
 
 
-def bundle(cache, run, into):
+def bundle(cache, streams, run, into):
     """Measures both exports of `run` and writes the better choice as a bundle into the folder `into`."""
     samples, labels = validation_clips(cache)
     measured = {
@@ -30,8 +30,8 @@ def bundle(cache, run, into):
     }
     chosen = "int8" if measured["float"]["accuracy"] - measured["int8"]["accuracy"] <= INT8_MAY_COST else "float"
     model = run / f"{chosen}.tflite"
-    rows, stretches = stream.sweep(cache, model)
-    threshold, tally, by_word, quiet = stream.choose(rows)
+    swept = stream.sweep(model, streams / "choose")
+    thresholds = stream.choose(swept)
 
     spotter = Spotter(model)
     metadata = {
@@ -42,7 +42,7 @@ def bundle(cache, run, into):
         "lookhear": {
             "task": "keywords",
             "front_end": front_end(),
-            "decision": {"step_ms": stream.STEP_MS, "smoothing": stream.SMOOTHING, "threshold": threshold},
+            "decision": {"step_ms": stream.STEP_MS, "smoothing": stream.SMOOTHING, "threshold": max(thresholds.values()), "thresholds": thresholds},
             "licence": LICENCE,
             "accuracy": {
                 "set": "Speech Commands, official validation speakers, and silence cut from held-back noise",
@@ -65,8 +65,7 @@ def bundle(cache, run, into):
     lines = [f"shipped: {chosen}", f"best epoch: {(run / 'best.json').read_text()}", f"float: {measured['float']}", f"int8: {measured['int8']}"]
     lines += [f"bytes: {sizes}", f"ms an inference, one thread: {speeds}"]
     lines += [f"parameters: {net.count_params()}, multiply-adds: {network.multiply_adds(net)}", ""]
-    lines += [evaluate.report(cache, spotter), "", f"stream: {stretches}", "", stream.markdown(rows), ""]
-    lines += [f"threshold {threshold}: {tally}", f"hits, spoken, false by word: {by_word}", f"stretches without commands: {quiet}"]
+    lines += [evaluate.report(cache, spotter), "", stream.markdown(swept, thresholds)]
     (run / "report.md").write_text("\n".join(lines) + "\n")
     print(json.dumps(metadata, indent=2))
 
@@ -74,7 +73,8 @@ def bundle(cache, run, into):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=pathlib.Path, required=True)
+    parser.add_argument("--streams", type=pathlib.Path, required=True, help="what make_streams.py made")
     parser.add_argument("--run", type=pathlib.Path, required=True)
     parser.add_argument("--into", type=pathlib.Path, required=True, help="the bundle's folder")
     arguments = parser.parse_args()
-    bundle(arguments.cache, arguments.run, arguments.into)
+    bundle(arguments.cache, arguments.streams, arguments.run, arguments.into)
