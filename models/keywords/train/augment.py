@@ -57,6 +57,12 @@ def shifted(clip, by):
     return moved
 
 
+def word_edges(clip):
+    """First and last sample of the word in a clip, by its energy."""
+    energy = np.cumsum(np.square(clip))
+    return np.searchsorted(energy, np.array(WORD_ENERGY) * energy[-1])
+
+
 class Augmenter:
     """Draws from one corpus and one random generator; the same generator state gives the same clip."""
 
@@ -85,8 +91,7 @@ class Augmenter:
     def cut_speech(self, clip):
         """A second at whose edge only the beginning or the end of the clip's word is left."""
         clip = self._at_some_speed(clip)
-        energy = np.cumsum(np.square(clip))
-        begin, end = np.searchsorted(energy, np.array(WORD_ENERGY) * energy[-1])
+        begin, end = word_edges(clip)
         left = int(self.rng.uniform(*CUT_LEAVES) * (end - begin))
         return self._heard(shifted(clip, CLIP_SAMPLES - begin - left if self.happens(0.5) else left - end))
 

@@ -6,18 +6,21 @@ import typing
 
 import numpy as np
 
-from augment import Augmenter
-from features import from_int16, log_mel
+from augment import Augmenter, word_edges
+from features import CLIP_SAMPLES, RATE_HZ, from_int16, log_mel
 from labels import COMMANDS, LABELS, SILENCE, UNKNOWN, label_index
 from lessons import HINTS
 
-# Shares of a batch. More `unknown` than an eighth makes the network take unclear commands for it.
-SHARES = {SILENCE: 0.08, UNKNOWN: 0.12} | {word: 0.8 / len(COMMANDS) for word in COMMANDS}
+# Shares of a batch. Of single words more than an eighth makes the network take unclear commands for `unknown`; the rest
+# of `unknown` is running speech, of which a stream is full.
+SHARES = {SILENCE: 0.08, UNKNOWN: 0.24} | {word: 0.68 / len(COMMANDS) for word in COMMANDS}
 SYNTHETIC_SHARE_OF_COMMANDS = 0.2
 # Mix-up (Zhang et al. 2018): some clips are laid over another of the batch, and so are their labels.
 MIX_SHARE, MIX_BETA = 0.3, 0.3
-# "cut commands" are windows that hold less than half of a command, as a stream shows them before and after the word.
-UNKNOWN_SOURCES = {"words": 0.5, "running speech": 0.2, "synthetic": 0.15, "cut commands": 0.15}
+# "sequences" are windows anywhere in a few words, one after the other; "cut commands" hold less than half of a command, as
+# a stream shows them before and after the word.
+UNKNOWN_SOURCES = {"words": 0.35, "sequences": 0.2, "running speech": 0.15, "sentences": 0.15, "synthetic": 0.08, "cut commands": 0.07}
+WORDS_A_SEQUENCE, SEQUENCE_GAP_S = 4, (0.0, 0.3)
 
 
 # A label counts so much less where the teacher hears something else.
@@ -44,8 +47,8 @@ class Batches:
         counts = np.array([len(corpus.by_word[word]) for word in self.other_words]) ** 0.25
         self.other_word_shares = counts / counts.sum()
         self.other_synthetic = [word for word in corpus.synthetic if word not in COMMANDS]
-        sources = {"words": bool(self.other_words), "running speech": bool(corpus.spoken), "synthetic": bool(self.other_synthetic), "cut commands": True}
-        self.unknown_sources = [source for source, present in sources.items() if present]
+        absent = {"words": not self.other_words, "sequences": not self.other_words, "running speech": not corpus.spoken}
+        self.unknown_sources = [source for source in UNKNOWN_SOURCES if not absent.get(source)]
         shares = np.array([UNKNOWN_SOURCES[source] for source in self.unknown_sources])
         self.unknown_shares = shares / shares.sum()
 
@@ -78,6 +81,10 @@ class Batches:
         if source == "cut commands":
             clip = self._recorded(self.rng.choice(COMMANDS)).samples
             return Example(self.augmenter.cut_speech(clip), _certain(UNKNOWN), NO_HINTS)
+        if source == "sequences":
+            return self._spoken(Example(self._sequence(), _certain(UNKNOWN), NO_HINTS))
+        if source == "sentences":
+            return self._spoken(Example(self.corpus.sentences.second(self.rng), _certain(UNKNOWN), NO_HINTS))
         if source == "words":
             return self._spoken(self._recorded(self.rng.choice(self.other_words, p=self.other_word_shares)))
         if source == "synthetic":
@@ -85,6 +92,18 @@ class Batches:
         piece, start = self.corpus.spoken.place(self.rng)
         hints = self.lessons.of_speech(piece, start)
         return self._spoken(Example(self.corpus.spoken.second_at(piece, start), _certain(UNKNOWN), hints))
+
+    def _sequence(self):
+        """A second anywhere in a few other words that follow each other."""
+        pieces = []
+        for word in self.rng.choice(self.other_words, WORDS_A_SEQUENCE, p=self.other_word_shares):
+            clip = self._recorded(word).samples
+            begin, end = word_edges(clip)
+            pieces += [clip[begin:end], np.zeros(int(self.rng.uniform(*SEQUENCE_GAP_S) * RATE_HZ), np.float32)]
+        whole = np.concatenate(pieces)
+        whole = np.pad(whole, (0, max(0, CLIP_SAMPLES - len(whole))))
+        start = self.rng.integers(0, len(whole) - CLIP_SAMPLES + 1)
+        return whole[start : start + CLIP_SAMPLES]
 
     def _spoken(self, example):
         return example._replace(samples=self.augmenter.speech(example.samples))

@@ -17,6 +17,7 @@ class Corpus:
     - `by_word`: word → rows of `clips`
     - `spoken`, `noise`: running speech and background noise, to cut seconds from
     - `synthetic`: word → rows of `synthetic_clips`
+    - `sentences`: running speech of synthesisers
     """
 
     def __init__(self, cache, split):
@@ -26,6 +27,7 @@ class Corpus:
         self.spoken = _cut(cache / "speech.npy", index["speech"], split)
         self.noise = _cut(cache / "noise.npy", index["noise"], split)
         self.synthetic_clips = np.load(cache / "synthetic.npy", mmap_mode="r")
+        self.sentences = _cut(cache / "sentences.npy", json.loads((cache / "sentences.json").read_text()), split)
         self.synthetic = _rows_by_word(json.loads((cache / "synthetic.json").read_text()), split)
 
 

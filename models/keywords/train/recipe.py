@@ -29,6 +29,7 @@ def main():
 
     prepare.prepare(arguments.data, arguments.own, arguments.cache)
     synthesise.synthesise(arguments.cache)
+    synthesise.sentences(arguments.cache)
     teacher.teach(arguments.cache)
     train.train(arguments.cache, arguments.run, arguments.epochs, arguments.seed)
     export.export(arguments.cache, arguments.run)

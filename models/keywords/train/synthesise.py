@@ -52,6 +52,8 @@ RENDITIONS_PER_COMMAND = {"espeak": 150, "flite": 50}
 RENDITIONS_PER_NEAR_MISS = {"espeak": 18, "flite": 6}
 RENDITIONS_PER_SCARCE_WORD = {"espeak": 45, "flite": 15}
 RENDITIONS_PER_EVERYDAY_WORD = {"espeak": 6, "flite": 2}
+# Running speech without a command: the words above in any order, in one breath, which is what fools a spotter most.
+SENTENCES, WORDS_A_SENTENCE = 2400, (5, 11)
 RENDITIONS_HELD_BACK = {"espeak": 8, "flite": 4}
 
 
@@ -92,11 +94,44 @@ def centred_second(samples):
     return np.round(clip * 32767).astype(np.int16)
 
 
-def speak(command, path):
-    """Runs a synthesiser and reads back its WAV as one centred second at 16 kHz."""
+def spoken(command, path):
+    """Runs a synthesiser and reads back its WAV at 16 kHz."""
     subprocess.run(command, check=True, capture_output=True)
     samples, rate = soundfile.read(path)
-    return centred_second(resample(samples, rate))
+    return resample(samples, rate)
+
+
+def speak(command, path):
+    """Runs a synthesiser for one word; its WAV as one centred second."""
+    return centred_second(spoken(command, path))
+
+
+def speak_sentence(command, path):
+    """Runs a synthesiser for a sentence; its WAV at about the level of the words, as 16-bit samples."""
+    samples = spoken(command, path)
+    path.unlink()
+    return np.round(samples * (0.5 / np.abs(samples).max()) * 32767).astype(np.int16)
+
+
+def sentences(cache, seed=2):
+    """Fills `sentences.npy` and `sentences.json` in `cache`; does nothing when they are there."""
+    index_path = cache / "sentences.json"
+    if index_path.exists():
+        return
+    choose = random.Random(seed)
+    words = [word for word in NEAR_MISSES + SCARCE_WORDS + EVERYDAY_WORDS if word not in COMMANDS]
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor() as pool:
+        paths = [pathlib.Path(folder) / f"{number}.wav" for number in range(SENTENCES)]
+        commands = []
+        for path in paths:
+            text = " ".join(choose.choices(words, k=choose.randint(*WORDS_A_SENTENCE)))
+            say, voices = choose.choice([(espeak, ESPEAK_VARIANTS)] * 3 + [(flite, FLITE_VOICES)])
+            commands.append(say(text, choose, path, voices))
+        pieces = list(pool.map(speak_sentence, commands, paths))
+    np.save(cache / "sentences.npy", np.concatenate(pieces))
+    rows = [{"split": "training", "voice": command[2], "samples": len(piece)} for command, piece in zip(commands, pieces)]
+    index_path.write_text(json.dumps(rows))
+    print(f"{len(pieces)} synthetic sentences, {sum(map(len, pieces)) / RATE_HZ / 60:.0f} minutes")
 
 
 def synthesise(cache, seed=1):
@@ -135,4 +170,6 @@ def synthesise(cache, seed=1):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=pathlib.Path, required=True)
-    synthesise(parser.parse_args().cache)
+    folder_of_cache = parser.parse_args().cache
+    synthesise(folder_of_cache)
+    sentences(folder_of_cache)

@@ -27,7 +27,7 @@ from lessons import Lessons
 PEAK_RATE = 2e-3
 WARM_UP_EPOCHS = 2
 WEIGHT_DECAY = 2e-3
-LABEL_SMOOTHING = 0.05
+LABEL_SMOOTHING = 0.01
 BATCH = 128
 STEPS_PER_EPOCH = 100
 # Hints have unit variance, so that this is about what they add to the loss at the beginning.
