@@ -7,8 +7,8 @@ from corpus import Pieces
 from features import CLIP_SAMPLES, RATE_HZ
 
 SPEED_SHARE, SPEED_RANGE = 0.5, (0.88, 1.14)
-# A streaming window rarely has the word in its middle: most clips move as in Google's recipe, some twice as far.
-SHIFT_MS, WIDE_SHIFT_MS, WIDE_SHIFT_SHARE = 100, 200, 0.3
+# A streaming window rarely has the word in its middle: most clips move as in Google's recipe, some to the window's edge.
+SHIFT_MS, WIDE_SHIFT_MS, WIDE_SHIFT_SHARE = 100, 280, 0.3
 # A word lasts from where a twentieth of the clip's energy is reached to where all but a twentieth is; of a cut one this
 # share of its length is left, too little for a listener to name it.
 WORD_ENERGY, CUT_LEAVES = (0.05, 0.95), (0.1, 0.4)

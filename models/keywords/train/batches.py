@@ -38,8 +38,8 @@ class Example(typing.NamedTuple):
 class Batches:
     """Batches of one epoch; the same seed and epoch give the same batches."""
 
-    def __init__(self, corpus, lessons, seed, epoch, size):
-        self.corpus, self.lessons, self.size = corpus, lessons, size
+    def __init__(self, corpus, lessons, seed, epoch, size, mix_share=MIX_SHARE):
+        self.corpus, self.lessons, self.size, self.mix_share = corpus, lessons, size, mix_share
         self.rng = np.random.default_rng([seed, epoch])
         self.augmenter = Augmenter(corpus, self.rng)
         self.other_words = [word for word in corpus.by_word if word not in COMMANDS]
@@ -62,7 +62,7 @@ class Batches:
         return features, targets, np.where(known[:, None], hints, 0.0).astype(np.float32), known.astype(np.float32)
 
     def _mixed(self, samples, targets):
-        mixed = self.rng.random(self.size) < MIX_SHARE
+        mixed = self.rng.random(self.size) < self.mix_share
         partner = self.rng.permutation(self.size)
         weight = np.where(mixed, self.rng.beta(MIX_BETA, MIX_BETA, self.size), 1.0).astype(np.float32)[:, None]
         weight = np.maximum(weight, 1.0 - weight)

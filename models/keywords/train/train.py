@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import network
-from batches import Batches, ahead
+from batches import MIX_SHARE, Batches, ahead
 from corpus import Corpus, validation_clips
 from features import log_mel
 from labels import LABELS
@@ -30,6 +30,8 @@ WEIGHT_DECAY = 2e-3
 LABEL_SMOOTHING = 0.01
 BATCH = 128
 STEPS_PER_EPOCH = 100
+# Mixed clips keep scores apart from 0 and 1; at the end there are none, so that a sure word scores as one.
+UNMIXED_FROM = 0.75
 # Hints have unit variance, so that this is about what they add to the loss at the beginning.
 HINT_WEIGHT = 0.5
 # The average reaches back some thousand steps.
@@ -101,7 +103,8 @@ def train(cache, run, epochs, seed):
     one_hot = np.eye(len(LABELS), dtype=np.float32)
     while int(epoch) < epochs:
         begun = time.monotonic()
-        batches = Batches(corpus, lessons, seed, int(epoch), BATCH)
+        mix_share = MIX_SHARE if int(epoch) < UNMIXED_FROM * epochs else 0.0
+        batches = Batches(corpus, lessons, seed, int(epoch), BATCH, mix_share)
         losses, shares_right = [], []
         for inputs, targets, hints, known in ahead(batches.batch, STEPS_PER_EPOCH):
             weights = [np.ones_like(known), known]
