@@ -20,6 +20,8 @@ MIX_SHARE, MIX_BETA = 0.3, 0.3
 # "sequences" are windows anywhere in a few words, one after the other; "cut commands" hold less than half of a command, as
 # a stream shows them before and after the word.
 UNKNOWN_SOURCES = {"words": 0.35, "sequences": 0.2, "running speech": 0.15, "sentences": 0.15, "synthetic": 0.08, "cut commands": 0.07}
+# What the hardest are sought among: not running speech, which holds commands that nobody marked.
+MINED_SOURCES = {"words": 0.35, "sequences": 0.35, "sentences": 0.2, "synthetic": 0.1}
 WORDS_A_SEQUENCE, SEQUENCE_GAP_S = 4, (0.0, 0.3)
 
 
@@ -61,6 +63,12 @@ class Batches:
         features = np.stack([self.augmenter.mask(clip) for clip in log_mel(samples)])
         return features, targets, np.where(known[:, None], hints, 0.0).astype(np.float32), known.astype(np.float32)
 
+    def without_commands(self, count):
+        """Features [count, 98, 40] of seconds that hold no command, to seek the hardest among them."""
+        sources = self.rng.choice(list(MINED_SOURCES), count, p=list(MINED_SOURCES.values()))
+        samples = np.stack([self._without_command(source).samples for source in sources])
+        return np.stack([self.augmenter.mask(clip) for clip in log_mel(samples)])
+
     def _mixed(self, samples, targets):
         mixed = self.rng.random(self.size) < self.mix_share
         partner = self.rng.permutation(self.size)
@@ -77,7 +85,9 @@ class Batches:
         return self._spoken(self._synthetic(label) if synthetic else self._recorded(label))
 
     def _unknown(self):
-        source = self.rng.choice(self.unknown_sources, p=self.unknown_shares)
+        return self._without_command(self.rng.choice(self.unknown_sources, p=self.unknown_shares))
+
+    def _without_command(self, source):
         if source == "cut commands":
             clip = self._recorded(self.rng.choice(COMMANDS)).samples
             return Example(self.augmenter.cut_speech(clip), _certain(UNKNOWN), NO_HINTS)

@@ -21,7 +21,7 @@ import network
 from batches import MIX_SHARE, Batches, ahead
 from corpus import Corpus, validation_clips
 from features import log_mel
-from labels import LABELS
+from labels import COMMANDS, LABELS, UNKNOWN
 from lessons import Lessons
 
 PEAK_RATE = 2e-3
@@ -30,6 +30,9 @@ WEIGHT_DECAY = 2e-3
 LABEL_SMOOTHING = 0.01
 BATCH = 128
 STEPS_PER_EPOCH = 100
+# Of so many more seconds without a command so many are learned from each step: those that sound most like one. Few of the
+# others do, and it is those few that a stream of hours is full of (Shrivastava et al., "online hard example mining", 2016).
+SOUGHT, MINED = 80, 20
 # Mixed clips keep scores apart from 0 and 1; at the end there are none, so that a sure word scores as one.
 UNMIXED_FROM = 0.75
 # Hints have unit variance, so that this is about what they add to the loss at the beginning.
@@ -77,6 +80,20 @@ def accuracies(predicted, labels):
     return right.mean(), np.mean([right[labels == label].mean() for label in range(len(LABELS)) if (labels == label).any()])
 
 
+def with_hardest(model, batch, others):
+    """The batch and those of the other seconds, which hold no command, that the model most takes for one."""
+    inputs, targets, hints, known = batch
+    logits, _ = model.predict_on_batch(others)
+    unlike = np.argsort(logits[:, LABELS.index(UNKNOWN)] - logits[:, LABELS.index(COMMANDS[0]) :].max(1))[:MINED]
+    unknown = np.eye(len(LABELS), dtype=np.float32)[LABELS.index(UNKNOWN)]
+    return (
+        np.concatenate([inputs, others[unlike]]),
+        np.concatenate([targets, np.tile(unknown, (MINED, 1))]),
+        np.concatenate([hints, np.zeros((MINED, hints.shape[1]), np.float32)]),
+        np.concatenate([known, np.zeros(MINED, np.float32)]),
+    )
+
+
 def train(cache, run, epochs, seed):
     """Trains to `epochs` in all, counting those that an earlier call already did in `run`."""
     keras.utils.set_random_seed(seed)
@@ -106,7 +123,8 @@ def train(cache, run, epochs, seed):
         mix_share = MIX_SHARE if int(epoch) < UNMIXED_FROM * epochs else 0.0
         batches = Batches(corpus, lessons, seed, int(epoch), BATCH, mix_share)
         losses, shares_right = [], []
-        for inputs, targets, hints, known in ahead(batches.batch, STEPS_PER_EPOCH):
+        for batch, others in ahead(lambda: (batches.batch(), batches.without_commands(SOUGHT)), STEPS_PER_EPOCH):
+            inputs, targets, hints, known = with_hardest(model, batch, others)
             weights = [np.ones_like(known), known]
             training = model.train_on_batch(inputs, [targets, hints], sample_weight=weights, return_dict=True)
             average.follow(optimizer.iterations.value)
