@@ -22,7 +22,7 @@ use crate::findings::Keyword;
 use crate::media::{MediaTime, SAMPLE_RATE_HZ};
 use crate::microphone::read_file;
 use crate::model::{Bundle, trial};
-use crate::speech::{KeywordsConfig, Spotter};
+use crate::speech::{GainConfig, KeywordsConfig, Look, Spotter};
 
 /// Samples that are heard at once: what a sound card gives in 20 ms.
 const BLOCK: usize = 320;
@@ -42,6 +42,15 @@ pub struct Args {
     /// The least score of a command, 0…1 [default: the bundle's]
     #[arg(long, value_name = "X")]
     threshold: Option<f32>,
+    /// Raises the sound of a quiet microphone: auto, off, or decibels, -40 to 40
+    #[arg(long, value_name = "GAIN", default_value = "off", allow_hyphen_values = true)]
+    gain: GainConfig,
+    /// A wake word: other words are told only within five seconds of it
+    #[arg(long, value_name = "WORD")]
+    listen_after: Option<String>,
+    /// Looks at silence too, instead of passing over it
+    #[arg(long)]
+    no_gate: bool,
 }
 
 /// Runs the command. A file that cannot be read is reported at once, and the others are heard all the same.
@@ -51,7 +60,13 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<()> {
     let bundle = Bundle::open(&find_data(&args.model))?;
     trial::ensure(&bundle)?;
-    let config = KeywordsConfig { threshold: args.threshold, ..KeywordsConfig::default() };
+    let config = KeywordsConfig {
+        threshold: args.threshold,
+        gate: !args.no_gate,
+        gain: args.gain,
+        listen_after: args.listen_after,
+        ..KeywordsConfig::default()
+    };
     let mut failed = 0;
     for path in &args.files {
         // A spotter of its own for each: a file knows nothing of the one before.
@@ -79,11 +94,17 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn listen(spotter: &mut Spotter, samples: &[f32]) -> anyhow::Result<Vec<Keyword>> {
-    let mut found = Vec::new();
+    let (mut found, mut looks, mut active) = (Vec::new(), 0u64, 0u64);
+    let mut tell = |look: Look<'_>| {
+        looks += 1;
+        active += u64::from(look.is_active);
+        found.extend(look.keyword);
+    };
     for block in samples.chunks(BLOCK) {
-        spotter.hear(block, |look| found.extend(look.keyword))?;
+        spotter.hear(block, &mut tell)?;
     }
-    spotter.finish(|look| found.extend(look.keyword))?;
+    spotter.finish(&mut tell)?;
+    tracing::info!(looks, active, "heard a file");
     Ok(found)
 }
 

@@ -55,6 +55,9 @@ pub struct Args {
     /// The bundle of the keyword spotter, or none
     #[arg(long, value_name = "BUNDLE")]
     keywords: Option<String>,
+    /// A wake word: other words are told only for some seconds after it
+    #[arg(long, value_name = "WORD")]
+    listen_after: Option<String>,
     /// Only these labels
     #[arg(long, value_name = "L,…", value_delimiter = ',')]
     labels: Vec<String>,
@@ -133,6 +136,7 @@ impl Args {
         layers.flag("--microphone", "microphone.source", self.microphone)?;
         layers.flag("--objects", "objects.bundle", self.objects)?;
         layers.flag("--keywords", "keywords.bundle", self.keywords)?;
+        layers.flag("--listen-after", "keywords.listen_after", self.listen_after)?;
         layers.flag("--labels", "objects.labels", (!self.labels.is_empty()).then_some(self.labels))?;
         layers.flag("--threshold", "objects.threshold", self.threshold)?;
         let mode = self.preview.and_then(|mode| mode.to_possible_value().map(|value| value.get_name().to_owned()));

@@ -182,6 +182,14 @@ impl Framing {
         (self.filled == length).then_some(&self.window)
     }
 
+    /// How many samples complete the next window; never 0.
+    pub fn missing(&self) -> usize {
+        match self.window.len() - self.filled {
+            0 => self.step,
+            missing => self.to_skip + missing,
+        }
+    }
+
     /// Forgets what it has heard: what comes next does not join on to what came before.
     pub fn reset(&mut self) {
         (self.filled, self.to_skip) = (0, 0);
