@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "X")]
     threshold: Option<f32>,
     /// Raises the sound of a quiet microphone: auto, off, or decibels, -40 to 40
-    #[arg(long, value_name = "GAIN", default_value = "off", allow_hyphen_values = true)]
+    #[arg(long, value_name = "GAIN", default_value = "auto", allow_hyphen_values = true)]
     gain: GainConfig,
     /// A wake word: other words are told only within five seconds of it
     #[arg(long, value_name = "WORD")]

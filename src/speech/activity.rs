@@ -158,3 +158,119 @@ fn powers(hop: &[f32], before: &mut (f32, f32)) -> [f32; 3] {
     let (count, averages) = (HOP_SAMPLES as f32, (HOP_SAMPLES / LOW_BAND_BOX) as f32);
     [all / count - (sum / averages).powi(2), low / averages, high / count]
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// White noise of level 0 dBFS: even between its extremes.
+    pub(in super::super) struct Noise(u32);
+
+    impl Noise {
+        pub fn new() -> Self {
+            Self(1)
+        }
+        pub fn next(&mut self) -> f32 {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            3f32.sqrt() * ((self.0 >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        }
+    }
+
+    pub(in super::super) fn at_dbfs(level_dbfs: f32) -> f32 {
+        10f32.powf(level_dbfs / 20.0)
+    }
+
+    fn noise(seconds: f32, level_dbfs: f32) -> Vec<f32> {
+        let mut noise = Noise::new();
+        (0..(seconds * 16_000.0) as usize).map(|_| noise.next() * at_dbfs(level_dbfs)).collect()
+    }
+
+    fn tone(seconds: f32, hz: f32, level_dbfs: f32) -> Vec<f32> {
+        let amplitude = 2f32.sqrt() * at_dbfs(level_dbfs);
+        let angle = |place: usize| std::f32::consts::TAU * hz * place as f32 / 16_000.0;
+        (0..(seconds * 16_000.0) as usize).map(|place| amplitude * angle(place).sin()).collect()
+    }
+
+    fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
+        a.iter().zip(b).map(|(a, b)| a + b).collect()
+    }
+
+    /// When a gate for windows of a second is open, in seconds from begin to end, as far as `sound` goes.
+    fn open_times(sound: &[f32]) -> Vec<(f32, f32)> {
+        let mut gate = ActivityGate::new(16_000);
+        let (mut times, mut was_open): (Vec<(f32, f32)>, bool) = (Vec::new(), false);
+        for (hop, time) in sound.chunks_exact(HOP_SAMPLES).zip((1..).map(|hop| hop as f32 / 100.0)) {
+            gate.hear(hop);
+            if gate.is_open() {
+                if !was_open {
+                    times.push((time, time));
+                }
+                times.last_mut().expect("it has opened").1 = time;
+            }
+            was_open = gate.is_open();
+        }
+        times
+    }
+
+    #[test]
+    fn silence_and_steady_noise_close_it_after_the_start_and_for_good() {
+        let offset = vec![0.25; 320_000];
+        let last_bit: Vec<f32> =
+            noise(20.0, -6.0).into_iter().map(|x| if x > 0.0 { 1.0 / 32768.0 } else { 0.0 }).collect();
+        let steady =
+            [vec![0.0; 320_000], offset, last_bit, noise(20.0, -80.0), noise(20.0, -10.0), tone(20.0, 50.0, -30.0)];
+        for sound in steady {
+            let times = open_times(&sound);
+            assert!(matches!(times[..], [(0.01, end)] if end < 1.25), "{times:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_rise_opens_it_at_once_until_it_has_left_the_window() {
+        let floor = noise(12.0, -50.0);
+        for (burst, name) in [(noise(0.1, -45.0), "noise"), (tone(0.1, 300.0, -50.0), "a vowel as loud as the noise")] {
+            let mut sound = floor.clone();
+            sound[96_000..97_600].copy_from_slice(&sum(&floor[96_000..97_600], &burst));
+            let times = open_times(&sound);
+            let [_, (begin, end)] = times[..] else { panic!("{name}: {times:?}") };
+            assert!((6.0..=6.06).contains(&begin) && (7.1..7.35).contains(&end), "{name}: {begin} to {end}");
+        }
+    }
+
+    #[test]
+    fn noise_that_comes_or_goes_opens_it_until_it_is_known() {
+        let times = open_times(&[noise(6.0, -60.0), noise(8.0, -40.0), noise(6.0, -70.0)].concat());
+        let [_, (louder, known), (quieter, known_again)] = times[..] else { panic!("{times:?}") };
+        assert!((6.0..6.05).contains(&louder) && (9.0..10.6).contains(&known), "{times:?}");
+        assert!((14.0..14.05).contains(&quieter) && (15.0..15.3).contains(&known_again), "{times:?}");
+    }
+
+    #[test]
+    fn samples_that_are_no_numbers_open_it_and_are_forgotten() {
+        let mut sound = noise(14.0, -50.0);
+        sound[64_000] = f32::NAN;
+        sound[64_500] = f32::INFINITY;
+        let times = open_times(&sound);
+        assert!(matches!(times[..], [_, (begin, end)] if begin < 4.05 && end < 5.4), "{times:?}");
+    }
+
+    #[test]
+    fn after_a_gap_it_is_open_until_it_knows_the_floor() {
+        let mut gate = ActivityGate::new(16_000);
+        let hear = |gate: &mut ActivityGate, hops: usize| {
+            noise(hops as f32 / 100.0, -50.0).chunks_exact(HOP_SAMPLES).for_each(|hop| gate.hear(hop));
+            gate.is_open()
+        };
+        assert!(!hear(&mut gate, 200));
+        gate.reset();
+        assert!(hear(&mut gate, 100));
+        assert!(!hear(&mut gate, 100));
+    }
+
+    #[test]
+    fn level_and_floor_are_in_decibels_below_full_scale() {
+        let mut gate = ActivityGate::new(16_000);
+        [noise(2.0, -40.0), noise(0.1, -20.0)].concat().chunks_exact(HOP_SAMPLES).for_each(|hop| gate.hear(hop));
+        assert!((gate.level_dbfs() + 20.0).abs() < 0.5 && (gate.floor_dbfs() + 40.5).abs() < 1.0, "{gate:?}");
+    }
+}

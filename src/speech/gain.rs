@@ -39,9 +39,9 @@ const LARGEST_FIXED_DB: f32 = 40.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum GainConfig {
     /// Follows the speaker.
+    #[default]
     Auto,
     /// Samples stay as they are.
-    #[default]
     Off,
     /// So many decibels.
     Fixed(f32),
@@ -192,5 +192,118 @@ impl<'de> Deserialize<'de> for GainConfig {
             }
         }
         deserializer.deserialize_any(Written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::activity::tests::{Noise, at_dbfs};
+    use super::super::spotter::KeywordsConfig;
+    use super::*;
+
+    /// What becomes of `samples` in blocks of these sizes, over and over; and the gain after each hop.
+    fn raised(config: GainConfig, samples: &[f32], sizes: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let (mut gain, mut gate) = (Gain::new(config), ActivityGate::new(16_000));
+        let (mut out, mut gains, mut sizes) = (vec![0.0; samples.len()], Vec::new(), sizes.iter().cycle());
+        for (hop, out) in samples.chunks_exact(HOP_SAMPLES).zip(out.chunks_exact_mut(HOP_SAMPLES)) {
+            let mut from = 0;
+            while from < HOP_SAMPLES {
+                let to = (from + sizes.next().expect("a size")).min(HOP_SAMPLES);
+                gain.raise_into(&hop[from..to], &mut out[from..to]);
+                from = to;
+            }
+            gate.hear(hop);
+            gain.follow(&gate);
+            gains.push(gain.gain_db());
+        }
+        (out, gains)
+    }
+
+    /// Noise at `speech_dbfs` for 0.4 s of each second, over noise at `floor_dbfs`.
+    fn speech(seconds: usize, speech_dbfs: f32, floor_dbfs: f32) -> Vec<f32> {
+        let mut noise = Noise::new();
+        let level = |place: usize| if place % 16_000 < 6_400 { speech_dbfs } else { floor_dbfs };
+        (0..seconds * 16_000).map(|place| noise.next() * at_dbfs(level(place))).collect()
+    }
+
+    fn gain_after(samples: &[f32]) -> f32 {
+        *raised(GainConfig::Auto, samples, &[HOP_SAMPLES]).1.last().expect("a hop")
+    }
+
+    #[test]
+    fn quiet_speech_is_raised_towards_the_loudness_of_training_by_thirty_decibels_at_most() {
+        for (speech_dbfs, expected) in [(-12.0, 0.0), (-20.0, 0.0), (-30.0, 10.0), (-40.0, 20.0), (-60.0, 30.0)] {
+            let gain = gain_after(&speech(20, speech_dbfs, -88.0));
+            assert!((gain - expected).abs() < 1.5, "speech at {speech_dbfs} dBFS is raised by {gain} dB");
+        }
+    }
+
+    #[test]
+    fn the_noise_floor_stays_below_fifty_decibels_under_full_scale() {
+        for (floor_dbfs, most) in [(-70.0, 20.0), (-60.0, 10.0), (-50.0, 0.0), (-45.0, 0.0)] {
+            let gain = gain_after(&speech(20, -43.0, floor_dbfs));
+            assert!(gain <= most + 1.0, "a floor at {floor_dbfs} dBFS is raised by {gain} dB");
+        }
+        // And when noise comes up later.
+        let quiet = speech(10, -45.0, -80.0);
+        let gain = gain_after(&[quiet, speech(10, -45.0, -55.0)].concat());
+        assert!(gain < 6.0, "{gain}");
+    }
+
+    #[test]
+    fn nothing_is_cut_and_loud_or_silent_sound_passes_bit_for_bit() {
+        for sound in [speech(5, -6.0, -60.0), speech(5, -15.0, -40.0), vec![0.0; 16_000], speech(5, -65.0, -65.0)] {
+            assert_eq!(raised(GainConfig::Auto, &sound, &[160]).0, sound);
+            assert_eq!(raised(GainConfig::Off, &sound, &[160]).0, sound);
+        }
+        let (out, _) = raised(GainConfig::Fixed(20.0), &[0.05; 320], &[160]);
+        assert!(out.iter().all(|sample| (sample - 0.5).abs() < 1e-6));
+    }
+
+    #[test]
+    fn it_rises_slowly_while_somebody_speaks_and_falls_fast_when_somebody_comes_near() {
+        let sound = [speech(10, -50.0, -88.0), speech(3, -10.0, -88.0)].concat();
+        let (_, gains) = raised(GainConfig::Auto, &sound, &[160]);
+        let changes = gains.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(changes.clone().all(|change| (-FALL_DB - 1e-4..=RISE_DB + 1e-4).contains(&change)));
+        assert!(gains[999] > 28.0 && gains[1_100] < 1.0, "{} then {}", gains[999], gains[1_100]);
+        // In the pauses it stays.
+        assert!(gains[350..395].windows(2).all(|pair| pair[0] == pair[1]), "{:?}", &gains[350..395]);
+    }
+
+    #[test]
+    fn it_is_written_as_a_word_or_as_decibels() {
+        let read = |written: &str| {
+            toml::from_str::<KeywordsConfig>(&format!("gain = {written}"))
+                .map(|config| config.gain)
+                .map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(read("\"auto\""), Ok(GainConfig::Auto));
+        assert_eq!(read("\"off\""), Ok(GainConfig::Off));
+        assert_eq!(read("12"), Ok(GainConfig::Fixed(12.0)));
+        assert_eq!(read("-6.5"), Ok(GainConfig::Fixed(-6.5)));
+        // As the environment gives it.
+        assert_eq!(read("\"20\""), Ok(GainConfig::Fixed(20.0)));
+        let refused = "\"loud\" is no gain; write auto, off, or decibels from -40 to 40";
+        assert_eq!(read("\"loud\""), Err(refused.to_owned()));
+        assert!(read("41").is_err() && read("nan").is_err() && read("true").is_err());
+        for gain in [GainConfig::Auto, GainConfig::Off, GainConfig::Fixed(-6.5)] {
+            let written =
+                toml::to_string(&KeywordsConfig { gain, ..KeywordsConfig::default() }).expect("it is written");
+            assert_eq!(toml::from_str::<KeywordsConfig>(&written).expect("it is read").gain, gain);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn blocks_of_any_size_are_raised_alike(sizes in prop::collection::vec(1usize..=HOP_SAMPLES, 1..20)) {
+            let sound = speech(3, -40.0, -80.0);
+            let whole = raised(GainConfig::Auto, &sound, &[HOP_SAMPLES]);
+            prop_assert!(whole.1.last() > Some(&5.0));
+            prop_assert_eq!(raised(GainConfig::Auto, &sound, &sizes), whole);
+        }
     }
 }

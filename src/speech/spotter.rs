@@ -34,7 +34,7 @@ pub struct KeywordsConfig {
     /// Whether silence and steady noise are passed over by the activity gate, which saves nearly all of the work. Default:
     /// yes.
     pub gate: bool,
-    /// What raises the sound of a quiet microphone. Default: off.
+    /// What raises the sound of a quiet microphone. Default: automatically, by the speech that was heard.
     pub gain: GainConfig,
     /// A word of the model after which alone the others are told. Default: none, all words are told at all times.
     pub listen_after: Option<String>,
@@ -97,7 +97,9 @@ pub enum ListenerError {
         known: String,
     },
     /// The time after a wake word is none.
-    #[error("Cannot listen for {seconds} s after a word: it must be more than 0 s and at most 3600 s; correct listen_for_s.")]
+    #[error(
+        "Cannot listen for {seconds} s after a word: it must be more than 0 s and at most 3600 s; correct listen_for_s."
+    )]
     ListenFor {
         /// What was written.
         seconds: f64,
