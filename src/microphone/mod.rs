@@ -11,6 +11,7 @@
 
 mod device;
 mod ffmpeg;
+mod flac;
 #[cfg_attr(target_os = "linux", path = "hush_alsa.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "hush_none.rs")]
 mod hush;
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use device::{MicrophoneInfo, list};
-pub use recording::read_file;
+pub use recording::{SoundFile, read_file};
 pub use resample::{RateError, Resampler};
 pub use source::{MicrophoneConfig, Source};
 
@@ -122,6 +123,7 @@ impl Microphone {
         let source = Source::parse(&config.source);
         match &source {
             Source::Wav(path) => drop(wav::Wav::open(path)?),
+            Source::Flac(path) => drop(flac::Flac::open(path)?),
             Source::Track(track) if !track.contains("://") && !Path::new(track).is_file() => {
                 let reason = "there is no such file; check the path".to_owned();
                 return Err(MicrophoneError::File { path: track.into(), reason });

@@ -1,8 +1,10 @@
 //! Sound that is read from front to back: whatever its form, mono at 16 kHz comes out.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::ffmpeg::Track;
+use super::flac::Flac;
 use super::pipe::Pipe;
 use super::resample::Resampler;
 use super::wav::Wav;
@@ -15,6 +17,10 @@ pub(super) trait Recording {
     fn rate_hz(&self) -> u32;
     /// Samples a frame.
     fn channels(&self) -> u16;
+    /// How many frames there are, by the header; `None` where nobody knows.
+    fn frames(&self) -> Option<u64> {
+        None
+    }
     /// Appends the next samples, −1…1, to `interleaved`, and returns whether there may be more. `stopped` ends a wait.
     fn read_into(&mut self, interleaved: &mut Vec<f32>, stopped: &dyn Fn() -> bool) -> Result<bool, MicrophoneError>;
 }
@@ -32,6 +38,7 @@ impl Player {
     pub(super) fn open(source: &Source, config: &MicrophoneConfig) -> Result<Option<Self>, MicrophoneError> {
         let recording: Box<dyn Recording> = match source {
             Source::Wav(path) => Box::new(Wav::open(path)?),
+            Source::Flac(path) => Box::new(Flac::open(path)?),
             Source::Track(track) => Box::new(Track::open(track)?),
             Source::Pipe => Box::new(Pipe::open(config.pipe_rate_hz, config.pipe_channels)?),
             Source::None | Source::Default | Source::Device(_) => return Ok(None),
@@ -68,29 +75,62 @@ pub(super) fn audible(sample: f32) -> f32 {
 /// Files of floats may pass full scale by some decibels, and are left as they are; beyond this they are broken.
 const LOUDEST: f32 = 16.0;
 
-/// The whole of a sound file, mono at 16 kHz, −1…1.
+/// A sound file that is read piece by piece, mono at 16 kHz, −1…1.
 ///
-/// WAV files are read by lookhear itself, all others by ffmpeg.
+/// WAV and FLAC files are read by lookhear itself, all others by ffmpeg.
+pub struct SoundFile {
+    player: Player,
+}
+
+impl SoundFile {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`MicrophoneError`] of the kinds `File` and `Ffmpeg`.
+    pub fn open(path: &Path) -> Result<Self, MicrophoneError> {
+        let refuse = |reason: &str| MicrophoneError::File { path: path.to_owned(), reason: reason.to_owned() };
+        if path.is_dir() {
+            return Err(refuse("it is a folder; name the files in it"));
+        }
+        let source = match Source::parse(&path.to_string_lossy()) {
+            source @ (Source::Wav(_) | Source::Flac(_)) => source,
+            _ if !path.exists() => return Err(refuse("there is no such file; check the path")),
+            _ => Source::Track(path.to_string_lossy().into_owned()),
+        };
+        match Player::open(&source, &MicrophoneConfig::default())? {
+            Some(player) => Ok(Self { player }),
+            None => Err(refuse("it is no recording; name a sound file")),
+        }
+    }
+
+    /// How long it is by its header; `None` where that does not say, or is ffmpeg's to know.
+    pub fn length(&self) -> Option<Duration> {
+        let recording = &self.player.recording;
+        recording.frames().map(|frames| Duration::from_secs_f64(frames as f64 / f64::from(recording.rate_hz())))
+    }
+
+    /// Appends the next samples, some thousand at most, to `out`; returns whether there may be more.
+    ///
+    /// # Errors
+    /// [`MicrophoneError`] of the kinds `File`, `Ffmpeg` and `Pipe`.
+    pub fn read_into(&mut self, out: &mut Vec<f32>) -> Result<bool, MicrophoneError> {
+        self.player.play_into(out, &|| false)
+    }
+}
+
+/// The whole of a [`SoundFile`].
 ///
 /// # Errors
 /// [`MicrophoneError`] of the kinds `File`, `Ffmpeg` and `Pipe`; one of no samples is an error too.
 pub fn read_file(path: &Path) -> Result<Vec<f32>, MicrophoneError> {
-    let is_wav = matches!(Source::parse(&path.to_string_lossy()), Source::Wav(_));
-    let refuse = |reason: &str| MicrophoneError::File { path: path.to_owned(), reason: reason.to_owned() };
-    if path.is_dir() {
-        return Err(refuse("it is a folder; name the files in it"));
-    }
-    if !is_wav && !path.exists() {
-        return Err(refuse("there is no such file; check the path"));
-    }
-    let source = if is_wav { Source::Wav(path.to_owned()) } else { Source::Track(path.to_string_lossy().into_owned()) };
-    let Some(mut player) = Player::open(&source, &MicrophoneConfig::default())? else {
-        return Err(refuse("it is no recording; name a sound file"));
-    };
+    let mut file = SoundFile::open(path)?;
     let mut samples = Vec::new();
-    while player.play_into(&mut samples, &|| false)? {}
+    while file.read_into(&mut samples)? {}
     match samples.is_empty() {
-        true => Err(refuse("it has no samples; record it anew")),
+        true => {
+            let reason = "it has no samples; record it anew".to_owned();
+            Err(MicrophoneError::File { path: path.to_owned(), reason })
+        }
         false => Ok(samples),
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct MicrophoneConfig {
     /// Where sound comes from: `auto` (the system's default microphone), `none`, the name of a microphone as
-    /// `lookhear devices` prints it, a WAV file, anything else that ffmpeg reads (a film, an address), or `-` for raw
+    /// `lookhear devices` prints it, a WAV or FLAC file, anything else that ffmpeg reads (a film, an address), or `-` for raw
     /// 16-bit samples on standard input. Default: `auto`.
     pub source: String,
     /// Samples a second on standard input, 4000 to 768000. Default: 16000.
@@ -48,6 +48,8 @@ pub enum Source {
     Device(String),
     /// A WAV file.
     Wav(PathBuf),
+    /// A FLAC file.
+    Flac(PathBuf),
     /// A file of another form, or an address: for ffmpeg.
     Track(String),
     /// Raw samples on standard input.
@@ -58,16 +60,17 @@ impl Source {
     /// What the user means by `text`; the grammar is [`MicrophoneConfig::source`]'s.
     ///
     /// A name with a slash, and the name of a file that exists, is a file; a name with `://` an address; any other name
-    /// that does not end in `.wav` a device. Nothing is opened.
+    /// that does not end in `.wav` or `.flac` a device. Nothing is opened.
     pub fn parse(text: &str) -> Self {
         let path = Path::new(text);
-        let is_wav = path.extension().and_then(OsStr::to_str).is_some_and(|end| end.eq_ignore_ascii_case("wav"));
+        let ends_in = |ending| path.extension().and_then(OsStr::to_str).is_some_and(|end| end.eq_ignore_ascii_case(ending));
         match text.trim() {
             "" | "auto" => Self::Default,
             "none" => Self::None,
             "-" => Self::Pipe,
             address if address.contains("://") => Self::Track(address.to_owned()),
-            _ if is_wav => Self::Wav(path.to_owned()),
+            _ if ends_in("wav") => Self::Wav(path.to_owned()),
+            _ if ends_in("flac") => Self::Flac(path.to_owned()),
             _ if text.contains('/') || path.exists() => Self::Track(text.to_owned()),
             name => Self::Device(name.to_owned()),
         }
@@ -81,7 +84,7 @@ impl Source {
         match self {
             Self::Default | Self::Device(_) => true,
             Self::Track(track) => track.split_once("://").is_some_and(|(scheme, _)| LIVE_SCHEMES.contains(&scheme)),
-            Self::None | Self::Wav(_) | Self::Pipe => false,
+            Self::None | Self::Wav(_) | Self::Flac(_) | Self::Pipe => false,
         }
     }
 }
@@ -101,6 +104,7 @@ mod tests {
             ("USB Audio", Source::Device("USB Audio".to_owned()), true),
             ("speech.wav", Source::Wav("speech.wav".into()), false),
             ("a/b.WAV", Source::Wav("a/b.WAV".into()), false),
+            ("speech.Flac", Source::Flac("speech.Flac".into()), false),
             ("missing/film.mp4", track("missing/film.mp4"), false),
             ("Cargo.toml", track("Cargo.toml"), false),
             ("rtsp://camera/live", track("rtsp://camera/live"), true),

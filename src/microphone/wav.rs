@@ -73,6 +73,10 @@ impl Recording for Wav {
         self.reader.spec().channels
     }
 
+    fn frames(&self) -> Option<u64> {
+        Some(u64::from(self.reader.duration()))
+    }
+
     fn read_into(&mut self, interleaved: &mut Vec<f32>, _: &dyn Fn() -> bool) -> Result<bool, MicrophoneError> {
         if self.ended {
             return Ok(false);
