@@ -57,13 +57,12 @@ pub struct Decided {
 /// Turns a sequence of scores into commands. No clock, no thread; the same scores give the same commands.
 #[derive(Clone, Debug)]
 pub struct Decider {
-    thresholds: Vec<Option<f32>>,
+    settings: DecisionSettings,
     /// The last scores, one row a decision; `next_row` is the oldest.
     recent: Vec<f32>,
     next_row: usize,
     smoothed: Vec<f32>,
     armed: Vec<bool>,
-    renewed_after: Duration,
     /// The label and the time of the last event.
     last_event: Option<(usize, MediaTime)>,
 }
@@ -77,10 +76,14 @@ impl Decider {
             next_row: 0,
             smoothed: vec![0.0; labels],
             armed: vec![true; labels],
-            renewed_after: settings.renewed_after,
             last_event: None,
-            thresholds: settings.thresholds,
+            settings,
         }
+    }
+
+    /// What it decides by.
+    pub fn settings(&self) -> &DecisionSettings {
+        &self.settings
     }
 
     /// Takes the scores of the window that ends at `time`; gives the command that is decided by them, if any.
@@ -90,7 +93,7 @@ impl Decider {
     /// # Panics
     /// If there is not one score a label.
     pub fn decide(&mut self, time: MediaTime, scores: &[f32]) -> Option<Decided> {
-        let labels = self.thresholds.len();
+        let labels = self.settings.thresholds.len();
         assert_eq!(scores.len(), labels, "one score a label");
         if labels == 0 {
             return None;
@@ -108,12 +111,12 @@ impl Decider {
 
     fn trigger(&mut self, time: MediaTime) -> Option<Decided> {
         if let Some((label, event)) = self.last_event
-            && time >= event + self.renewed_after
+            && time >= event + self.settings.renewed_after
         {
             self.armed[label] = true;
         }
         let mut best: Option<(usize, f32, f32)> = None;
-        for (label, threshold) in self.thresholds.iter().enumerate() {
+        for (label, threshold) in self.settings.thresholds.iter().enumerate() {
             let (Some(threshold), score) = (*threshold, self.smoothed[label]) else { continue };
             self.armed[label] |= score < threshold * RELEASE;
             if best.is_none_or(|(_, highest, _)| score > highest) {

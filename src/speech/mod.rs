@@ -8,6 +8,7 @@
 //! Everything but the [`Listener`] is pure: no thread, no clock, no channel, and no allocation once it is made.
 
 mod activity;
+mod clip;
 mod decision;
 mod features;
 mod gain;
@@ -20,6 +21,7 @@ mod stft;
 mod wake_word;
 
 pub use activity::{ActivityGate, HOP_SAMPLES};
+pub use clip::ClipScorer;
 pub use decision::{Decided, Decider, DecisionSettings, QUIET_AFTER_EVENT};
 pub use features::{CEPSTRUM_COEFFICIENTS, DEFAULT_FRONT_END, FeatureExtractor, Framing, FrontEndError};
 pub use gain::{Gain, GainConfig, GainError};

@@ -242,6 +242,11 @@ impl Spotter {
         &self.labels
     }
 
+    /// What it decides by.
+    pub fn settings(&self) -> &DecisionSettings {
+        self.decider.settings()
+    }
+
     /// How far it has heard.
     pub fn time(&self) -> MediaTime {
         MediaTime::of_count(self.position, SAMPLE_RATE_HZ, 1)

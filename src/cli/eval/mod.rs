@@ -1,8 +1,15 @@
 //! `lookhear eval`: how good a model is, on material whose truth is known. One file a kind of model.
 
+mod clips;
+mod confusion;
 mod detector;
+mod intervals;
+mod judge;
+mod keywords;
+mod on_threads;
 mod photos;
 mod shared_classes;
+mod spoken;
 mod truth;
 
 use clap::Subcommand;
@@ -18,6 +25,8 @@ pub struct Args {
 enum Command {
     /// Measures a detector on photos with marked boxes: COCO's average precision
     Detector(detector::Args),
+    /// Measures a spotter on recorded clips of single words: accuracy, and what is taken for what
+    Keywords(keywords::Args),
 }
 
 /// Runs the command.
@@ -27,5 +36,6 @@ enum Command {
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Detector(args) => detector::run(args),
+        Command::Keywords(args) => keywords::run(args),
     }
 }
