@@ -63,7 +63,8 @@ impl Source {
     /// that does not end in `.wav` or `.flac` a device. Nothing is opened.
     pub fn parse(text: &str) -> Self {
         let path = Path::new(text);
-        let ends_in = |ending| path.extension().and_then(OsStr::to_str).is_some_and(|end| end.eq_ignore_ascii_case(ending));
+        let ends_in =
+            |ending| path.extension().and_then(OsStr::to_str).is_some_and(|end| end.eq_ignore_ascii_case(ending));
         match text.trim() {
             "" | "auto" => Self::Default,
             "none" => Self::None,

@@ -31,7 +31,7 @@ pub(super) struct Spoken {
 
 /// A command that was reported.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Report {
+pub(super) struct Reported {
     /// When it was decided, in seconds of the stream.
     pub decided_s: f64,
     /// Which label.
@@ -89,9 +89,9 @@ impl Script {
     ///
     /// Where the windows of one word said twice overlap, a report goes to the one that closes first, so that no other
     /// order gives more hits.
-    pub fn judge(&self, reports: &[Report]) -> Vec<Verdict> {
+    pub fn judge(&self, reports: &[Reported]) -> Vec<Verdict> {
         let mut is_hit = vec![false; self.spoken.len()];
-        let mut verdict = |report: &Report| {
+        let mut verdict = |report: &Reported| {
             let time = report.decided_s;
             let first = self.spoken.partition_point(|one| one.start_s < time - self.longest_s);
             let began = self.spoken.partition_point(|one| one.start_s <= time);
@@ -161,8 +161,8 @@ mod tests {
 
     /// The verdicts on reports of (time, label), as letters: h(it), r(epeat), w(rong word), f(alse accept).
     fn check(spoken: &[(f64, f64, usize)], reports: &[(f64, usize)], expected: &str) {
-        let reports: Vec<Report> =
-            reports.iter().map(|&(decided_s, label)| Report { decided_s, label, score: 1.0 }).collect();
+        let reports: Vec<Reported> =
+            reports.iter().map(|&(decided_s, label)| Reported { decided_s, label, score: 1.0 }).collect();
         let letter = |verdict: &Verdict| match verdict {
             Verdict::Hit { .. } => 'h',
             Verdict::Repeat { .. } => 'r',
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_delay_counts_from_the_end_of_the_word() {
-        let reports = [Report { decided_s: 1.75, label: YES, score: 1.0 }];
+        let reports = [Reported { decided_s: 1.75, label: YES, score: 1.0 }];
         let verdicts = script(&[(1.0, 1.5, YES)]).judge(&reports);
         assert_eq!(verdicts, [Verdict::Hit { spoken: 0, delay_s: 0.25 }]);
     }
@@ -218,9 +218,8 @@ mod tests {
 
     fn words() -> impl Strategy<Value = Vec<(f64, f64, usize)>> {
         let word = (0u32..600, 1u32..30, 0usize..3);
-        let word = word.prop_map(|(start, length, label)| {
-            (f64::from(start) / 10.0, f64::from(start + length) / 10.0, label)
-        });
+        let word =
+            word.prop_map(|(start, length, label)| (f64::from(start) / 10.0, f64::from(start + length) / 10.0, label));
         prop::collection::vec(word, 0..40)
     }
 
@@ -230,9 +229,9 @@ mod tests {
             spoken in words(), mut times in prop::collection::vec((0u32..650, 0usize..3), 0..60)
         ) {
             times.sort_unstable();
-            let reports: Vec<Report> = times
+            let reports: Vec<Reported> = times
                 .iter()
-                .map(|&(tenths, label)| Report { decided_s: f64::from(tenths) / 10.0, label, score: 1.0 })
+                .map(|&(tenths, label)| Reported { decided_s: f64::from(tenths) / 10.0, label, score: 1.0 })
                 .collect();
             let script = script(&spoken);
             let verdicts = script.judge(&reports);
@@ -262,8 +261,8 @@ mod tests {
                 .iter()
                 .map(|&(start, length)| (f64::from(start) / 10.0, f64::from(start + length) / 10.0, YES))
                 .collect();
-            let reports: Vec<Report> =
-                times.iter().map(|&tenths| Report { decided_s: f64::from(tenths) / 10.0, label: YES, score: 1.0 }).collect();
+            let reports: Vec<Reported> =
+                times.iter().map(|&tenths| Reported { decided_s: f64::from(tenths) / 10.0, label: YES, score: 1.0 }).collect();
             let script = script(&spoken);
             let mut tally = Tally::default();
             tally.add(&script, &script.judge(&reports));
@@ -272,8 +271,8 @@ mod tests {
     }
 
     /// The largest number of words that can have a report of their own, by trying everything.
-    fn most_hits(script: &Script, reports: &[Report]) -> usize {
-        fn best(script: &Script, reports: &[Report], taken: u32) -> usize {
+    fn most_hits(script: &Script, reports: &[Reported]) -> usize {
+        fn best(script: &Script, reports: &[Reported], taken: u32) -> usize {
             let Some((report, later)) = reports.split_first() else { return 0 };
             let fits = |word: &Spoken| word.start_s <= report.decided_s && report.decided_s <= word.end_s + GRACE_S;
             let free = (0..script.spoken.len()).filter(|word| taken & (1 << word) == 0 && fits(&script.spoken[*word]));

@@ -69,8 +69,9 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let clips = Clips::find(&args.data, &bundle.labels)?;
     let answers = answers(&bundle, &clips.files, args.threads)?;
     if let Some(path) = &args.clips {
-        write_clips(path, &bundle.labels, &clips.files, &answers)
-            .with_context(|| format!("Cannot write {}: check that its folder is there and has room.", path.display()))?;
+        write_clips(path, &bundle.labels, &clips.files, &answers).with_context(|| {
+            format!("Cannot write {}: check that its folder is there and has room.", path.display())
+        })?;
     }
     let report = Report::new(&args, &bundle.labels, clips, answers);
     let mut stdout = io::stdout().lock();

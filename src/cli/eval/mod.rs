@@ -2,6 +2,7 @@
 
 mod clips;
 mod confusion;
+mod curve;
 mod detector;
 mod intervals;
 mod judge;
@@ -10,6 +11,8 @@ mod on_threads;
 mod photos;
 mod shared_classes;
 mod spoken;
+mod stream;
+mod sweep;
 mod truth;
 
 use clap::Subcommand;
@@ -27,6 +30,8 @@ enum Command {
     Detector(detector::Args),
     /// Measures a spotter on recorded clips of single words: accuracy, and what is taken for what
     Keywords(keywords::Args),
+    /// Measures a spotter on a stream with known words: misses, false accepts an hour, delay
+    Stream(stream::Args),
 }
 
 /// Runs the command.
@@ -37,5 +42,6 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Detector(args) => detector::run(args),
         Command::Keywords(args) => keywords::run(args),
+        Command::Stream(args) => stream::run(args),
     }
 }

@@ -35,9 +35,9 @@ pub(super) fn on_threads<T: Sync, Tool, R: Send>(
     let stop_on_failure = || worker().inspect_err(|_| next.store(things.len(), Ordering::Relaxed));
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(stop_on_failure)).collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     let mut done = done.into_inner().expect("nobody panics while holding it");
     done.sort_unstable_by_key(|(index, _)| *index);
@@ -61,10 +61,15 @@ mod tests {
     #[test]
     fn a_failure_ends_the_work_and_is_told() {
         let begun = AtomicUsize::new(0);
-        let result = on_threads(1, &[1, 2, 3, 4], || Ok(()), |(), thing| {
-            begun.fetch_add(1, Ordering::Relaxed);
-            if *thing == 2 { anyhow::bail!("not this one") } else { Ok(()) }
-        });
+        let result = on_threads(
+            1,
+            &[1, 2, 3, 4],
+            || Ok(()),
+            |(), thing| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                if *thing == 2 { anyhow::bail!("not this one") } else { Ok(()) }
+            },
+        );
         assert_eq!(result.expect_err("two fails").to_string(), "not this one");
         assert_eq!(begun.into_inner(), 2);
         let unequipped = on_threads(2, &[1], || -> anyhow::Result<()> { anyhow::bail!("no tool") }, |(), _| Ok(()));

@@ -73,7 +73,8 @@ mod tests {
         let row = |start_s, end_s, label: &str| Row { start_s, end_s, label: label.to_owned() };
         let expected = vec![row(1.5, 1.9, "yes"), row(4.1, 5.0, "_unknown_")];
         let plain = "1.5,1.9,yes\n4.1,5,_unknown_\n";
-        let spaced = "\u{feff}# made by hand\r\nstart_s,end_s,label,snr\r\n\r\n 1.5 , 1.9 , yes , 10\r\n4.1,5.0,_unknown_,";
+        let spaced =
+            "\u{feff}# made by hand\r\nstart_s,end_s,label,snr\r\n\r\n 1.5 , 1.9 , yes , 10\r\n4.1,5.0,_unknown_,";
         for text in [plain, spaced] {
             assert_eq!(rows(text).expect("right"), expected, "{text:?}");
         }
