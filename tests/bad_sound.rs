@@ -152,3 +152,45 @@ fn raw_samples_on_standard_input_need_a_believable_rate() {
     let text = Microphone::new(&config, Pace::Complete, Instant::now(), Vec::new()).expect_err("7 Hz").to_string();
     assert!(text.starts_with("Cannot convert the sound: 7 samples a second "), "{text}");
 }
+
+#[test]
+fn a_flac_file_has_the_samples_of_the_wav_it_was_made_of() {
+    let folder = Path::new("tests/data/keywords");
+    let flac = read_file(&folder.join("yes.flac")).expect("a FLAC file");
+    assert_eq!(flac, read_file(&folder.join("yes.wav")).expect("a WAV file"));
+}
+
+#[test]
+fn flac_that_is_none_or_is_cut_short_is_refused() {
+    let folder = tempfile::tempdir().expect("room");
+    let whole = fs::read("tests/data/keywords/yes.flac").expect("a FLAC file");
+    let path = folder.path().join("test.flac");
+    for (bytes, reason) in [
+        (&b""[..], "it ends too early to be a FLAC file"),
+        (b"fLa", "it ends too early to be a FLAC file"),
+        (b"RIFF and no FLAC at all", "it is no sound FLAC file"),
+        (&whole[..20], "it ends too early to be a FLAC file"),
+    ] {
+        fs::write(&path, bytes).expect("room");
+        assert_refused(&path, reason);
+    }
+    assert_refused(&folder.path().join("gone.flac"), "there is no such file; check the path");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    #[test]
+    fn no_damage_to_a_flac_file_makes_it_panic(
+        damage in proptest::collection::vec((0usize..2000, 0u8..=255), 1..8), end in 0usize..20_000
+    ) {
+        let mut bytes = fs::read("tests/data/keywords/yes.flac").expect("a FLAC file");
+        damage.iter().for_each(|(place, value)| bytes[*place] = *value);
+        bytes.truncate(end.max(42));
+        let folder = tempfile::tempdir().expect("room");
+        let path = folder.path().join("damaged.flac");
+        fs::write(&path, &bytes).expect("room");
+        if let Ok(samples) = read_file(&path) {
+            proptest::prop_assert!(samples.iter().all(|sample| sample.is_finite()));
+        }
+    }
+}

@@ -8,9 +8,9 @@
 //! $ lookhear listen --model models/keywords --json assets/demo/commands.wav
 //! {"file":"assets/demo/commands.wav","time_s":1.92,"label":"yes","score":0.9141,"decided_s":2.2}
 //! ```
-//! Each file is heard as a stream, by the same spotter and the same decisions as `run`. WAV files are read directly, all
-//! other sound and film by ffmpeg. A time is that of the middle of the word, by estimate. `--verbose` tells how many looks at the
-//! last second there were, and in how many of them the activity gate was open.
+//! Each file is heard as a stream, by the same spotter and the same decisions as `run`. WAV and FLAC files are read
+//! directly, all other sound and film by ffmpeg. A time is that of the middle of the word, by estimate. `--verbose` tells
+//! how many looks at the last second there were, and in how many of them the activity gate was open.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

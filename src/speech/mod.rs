@@ -5,7 +5,8 @@
 //!       ╰──▶ activity gate ──── nothing but silence: none of this ────────silence──╯
 //! ```
 //! `spotter` joins these.
-//! Everything but the [`Listener`] is pure: no thread, no clock, no channel, and no allocation once it is made.
+//! Everything but the [`Listener`] is pure: no thread, no clock, no channel, and, but for [`ClipScorer`], no
+//! allocation once it is made.
 
 mod activity;
 mod clip;

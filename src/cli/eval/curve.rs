@@ -178,7 +178,8 @@ mod tests {
         let picture = svg("a<b & c", &points, &performance(4, 3, hours), hours).expect("a curve");
         assert!(picture.contains("a&lt;b &amp; c: ") && !picture.contains("NaN") && !picture.contains("inf"));
         let numbers = |name: &str| -> Vec<f64> {
-            let quoted = picture.split(&format!(" {name}='")).skip(1);
+            let mark = format!(" {name}='");
+            let quoted = picture.split(&mark).skip(1);
             quoted.map(|rest| rest.split('\'').next().expect("a quote").parse().expect("a number")).collect()
         };
         for name in ["x1", "x2", "cx"] {

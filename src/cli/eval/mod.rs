@@ -1,4 +1,4 @@
-//! `lookhear eval`: how good a model is, on material whose truth is known. One file a kind of model.
+//! `lookhear eval`: how good a model is, on material whose truth is known. One file a kind of measurement.
 
 mod clips;
 mod confusion;

@@ -415,9 +415,10 @@ fn as_text(to: &mut impl Write, report: &Report) -> io::Result<()> {
     let Report { streams, hours_without_commands, spoken, shipped, .. } = report;
     let widest = streams.iter().map(|line| line.audio.chars().count()).max().unwrap_or(0);
     for StreamLine { audio, hours, spoken } in streams {
-        writeln!(to, "{audio:widest$}  {hours:.2} h  {spoken} commands")?;
+        let (length, command) = (length(*hours), if *spoken == 1 { "command" } else { "commands" });
+        writeln!(to, "{audio:widest$}  {length:>8}  {spoken} {command}")?;
     }
-    writeln!(to, "{hours_without_commands:.2} h without commands")?;
+    writeln!(to, "{} without commands", length(*hours_without_commands))?;
     if !report.no_commands.is_empty() {
         let named: Vec<String> = report.no_commands.iter().map(|(label, count)| format!("{label} ({count})")).collect();
         writeln!(to, "no commands of the model: {}", named.join(", "))?;
@@ -448,7 +449,7 @@ fn as_text(to: &mut impl Write, report: &Report) -> io::Result<()> {
 fn at_rates(to: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(to, "\nWith one threshold for all words, the best of {}:", report.sweep.len())?;
     for AtRate { false_accepts_an_hour_at_most: rate, needs_hours, best } in &report.at_rates {
-        write!(to, "at most {rate:3} false accepts an hour: ")?;
+        write!(to, "at most {rate:<3} false accepts an hour: ")?;
         let figures = best.as_ref().and_then(|point| {
             let Performance { miss_rate, miss_rate_95, false_accepts_an_hour_95, .. } = &point.performance;
             Some((point, (*miss_rate)?, (*miss_rate_95)?, (*false_accepts_an_hour_95)?))
@@ -463,8 +464,8 @@ fn at_rates(to: &mut impl Write, report: &Report) -> io::Result<()> {
                 )?;
             }
             None if *needs_hours > report.hours_without_commands => {
-                let hours = report.hours_without_commands;
-                writeln!(to, "not claimed: needs {needs_hours:.0} h without commands, this is {hours:.2} h")?;
+                let length = length(report.hours_without_commands);
+                writeln!(to, "not claimed: needs {needs_hours:.0} h without commands, this is {length}")?;
             }
             None => writeln!(to, "no threshold keeps it")?,
         }
@@ -483,6 +484,11 @@ fn words(to: &mut impl Write, words: &[WordLine]) -> io::Result<()> {
         writeln!(to, "{label:widest$}  {spoken:6}  {hits:5}  {missed:6}  {wrong_words:15}  {false_accepts:13}")?;
     }
     Ok(())
+}
+
+/// A length as people say it.
+fn length(hours: f64) -> String {
+    if hours < 1.0 { format!("{:.1} min", hours * 60.0) } else { format!("{hours:.2} h") }
 }
 
 /// A share and its limits, in percent.

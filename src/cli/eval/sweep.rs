@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_kept_with_as_few_misses_as_can_be_and_claimed_only_with_enough_hours() {
-        let point = |threshold, misses, false_accepts| {
+        let point = |threshold, misses: usize, false_accepts| {
             let tally = Tally { spoken: 10, hits: 10 - misses, false_accepts, ..Tally::default() };
             Point { threshold, performance: Performance::new(&tally, 6.0) }
         };
