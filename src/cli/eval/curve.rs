@@ -1,21 +1,18 @@
 //! The picture of a sweep: misses against false accepts, as SVG.
 //!
-//! The rate of false accepts has a logarithmic scale, and a place of its own for none at all. Points whose miss rate is
-//! beyond the scale lie outside of the picture: what matters is where few words are missed.
+//! Both have logarithmic scales, since what matters is where both are rare, and a place of its own for none at all.
 
 use std::fmt::Write;
 
 use super::intervals::Interval;
 use super::sweep::{Performance, Point};
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 500.0;
-const LEFT: f64 = 76.0;
+const LEFT: f64 = 84.0;
 const RIGHT: f64 = 736.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 430.0;
-/// From the place of no false accepts to where the scale begins.
-const NONE_TO_SCALE: f64 = 44.0;
+/// From the place of none to where a scale begins.
+const NONE_TO_SCALE: f64 = 40.0;
 /// Between thresholds that are written down; nearer ones would cover each other.
 const LABEL_DISTANCE: f64 = 34.0;
 /// The rates that a spotter is judged by.
@@ -30,19 +27,18 @@ pub(super) fn svg(name: &str, points: &[Point], shipped: &Performance, hours: f6
     scales.draw_frame(&mut picture, name, hours);
     let places: Vec<(f64, f64)> = points.iter().filter_map(|point| scales.place(&point.performance)).collect();
     let line: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    element(&mut picture, &format!("<g clip-path='url(#map)'><polyline class='curve' points='{}'/>", line.join(" ")));
+    element(&mut picture, &format!("<polyline class='curve' points='{}'/>", line.join(" ")));
     let mut last = None;
     for (point, (x, y)) in points.iter().zip(&places) {
         let far = |(last_x, last_y): (f64, f64)| (x - last_x).hypot(y - last_y) >= LABEL_DISTANCE;
         let is_round = (point.threshold * 100.0).round() as u32 % 5 == 0;
-        if is_round && last.is_none_or(far) && *y >= TOP {
+        if is_round && last.is_none_or(far) {
             scales.draw_whiskers(&mut picture, "error", &point.performance);
             element(&mut picture, &format!("<circle class='point' cx='{x:.1}' cy='{y:.1}' r='3'/>"));
             text(&mut picture, (x + 6.0, y - 6.0), "start", &format!("{:.2}", point.threshold));
             last = Some((*x, *y));
         }
     }
-    element(&mut picture, "</g>");
     if let Some((x, y)) = scales.place(shipped) {
         scales.draw_whiskers(&mut picture, "shipped-error", shipped);
         let diamond = format!("M{x:.1} {:.1} l6 6 l-6 6 l-6 -6 z", y - 6.0);
@@ -59,40 +55,24 @@ const HEAD: &str = "<svg xmlns='http://www.w3.org/2000/svg' width='760' height='
 
 /// Where numbers lie in the picture.
 struct Scales {
-    /// The decades of the rate: its scale goes from ten to the power of this one …
-    first: i32,
-    /// … to that of this.
-    last: i32,
-    /// The miss rate at the top.
-    most_missed: f64,
+    rates: Scale,
+    misses: Scale,
 }
 
 impl Scales {
     fn of(points: &[Point], shipped: &Performance, hours: f64) -> Option<Self> {
-        let rate = |performance: &Performance| performance.false_accepts_an_hour;
-        let highest = points.iter().filter_map(|point| rate(&point.performance)).fold(rate(shipped)?, f64::max);
-        let fewest = points.iter().filter_map(|point| point.performance.miss_rate).fold(shipped.miss_rate?, f64::min);
-        // One in all hours is the lowest rate but none.
-        let first = (1.0 / hours).log10().floor() as i32;
-        let last = (highest.max(1.0).log10().ceil() as i32).max(first + 1);
-        let wanted = shipped.miss_rate_95?.high.max(fewest) * 1.5;
-        let most_missed = [0.05, 0.1, 0.2, 0.5].into_iter().find(|most| *most >= wanted).unwrap_or(1.0);
-        Some(Self { first, last, most_missed })
-    }
-
-    fn x(&self, rate: f64) -> f64 {
-        let start = LEFT + NONE_TO_SCALE;
-        let place = (rate.log10() - f64::from(self.first)) / f64::from(self.last - self.first);
-        // The lower end of an interval may lie below the scale, and none at all has the logarithm minus infinity.
-        if rate > 0.0 { (start + (RIGHT - start) * place).max(LEFT) } else { LEFT }
-    }
-
-    fn y(&self, missed: f64) -> f64 {
-        BOTTOM - (BOTTOM - TOP) * missed / self.most_missed
+        let highest = shipped.false_accepts_an_hour?.max(1.0);
+        let spoken = Some(shipped.hits + shipped.misses).filter(|spoken| *spoken > 0)?;
+        let rates = points.iter().filter_map(|point| point.performance.false_accepts_an_hour);
+        // One in all is the lowest share or rate but none.
+        Some(Self {
+            rates: Scale::between(1.0 / hours, rates.fold(highest, f64::max), LEFT, RIGHT),
+            misses: Scale::between(1.0 / spoken as f64, 1.0, BOTTOM, TOP),
+        })
     }
 
     fn place(&self, performance: &Performance) -> Option<(f64, f64)> {
-        Some((self.x(performance.false_accepts_an_hour?), self.y(performance.miss_rate?)))
+        Some((self.rates.place(performance.false_accepts_an_hour?), self.misses.place(performance.miss_rate?)))
     }
 
     /// Both intervals, as lines through the point.
@@ -100,32 +80,30 @@ impl Scales {
         let Some((x, y)) = self.place(performance) else { return };
         let mut line = |x1: f64, y1: f64, x2: f64, y2: f64| draw_line(picture, class, (x1, y1), (x2, y2));
         if let Some(Interval { low, high }) = performance.false_accepts_an_hour_95 {
-            line(self.x(low), y, self.x(high).min(RIGHT), y);
+            line(self.rates.place(low), y, self.rates.place(high), y);
         }
         if let Some(Interval { low, high }) = performance.miss_rate_95 {
-            line(x, self.y(low), x, self.y(high).max(TOP));
+            line(x, self.misses.place(low), x, self.misses.place(high));
         }
     }
 
     fn draw_frame(&self, picture: &mut String, name: &str, hours: f64) {
         let map = format!("x='{LEFT}' y='{TOP}' width='{}' height='{}'", RIGHT - LEFT, BOTTOM - TOP);
-        // What lies beyond the upper end is cut off; at the other ends marks may reach over the frame.
-        let clip = format!("x='0' y='{TOP}' width='{WIDTH}' height='{HEIGHT}'");
-        element(picture, &format!("<clipPath id='map'><rect {clip}/></clipPath>"));
-        for part in 0..=5 {
-            let missed = self.most_missed * f64::from(part) / 5.0;
-            let y = self.y(missed);
+        for missed in self.misses.marks() {
+            let y = self.misses.place(missed);
             draw_line(picture, "grid", (LEFT, y), (RIGHT, y));
-            text(picture, (LEFT - 8.0, y + 4.0), "end", &format!("{:.0} %", missed * 100.0));
+            text(picture, (LEFT - 8.0, y + 4.0), "end", &format!("{} %", short(missed * 100.0)));
         }
-        for decade in self.first..=self.last {
-            let x = self.x(10f64.powi(decade));
+        for rate in self.rates.marks() {
+            let x = self.rates.place(rate);
             draw_line(picture, "grid", (x, TOP), (x, BOTTOM));
-            text(picture, (x, BOTTOM + 20.0), "middle", &format!("{}", 10f64.powi(decade)));
+            text(picture, (x, BOTTOM + 20.0), "middle", &short(rate));
         }
         text(picture, (LEFT, BOTTOM + 20.0), "middle", "none");
-        for rate in RATES.into_iter().filter(|rate| rate.log10() >= f64::from(self.first)) {
-            draw_line(picture, "rate", (self.x(rate), TOP), (self.x(rate), BOTTOM));
+        text(picture, (LEFT - 8.0, BOTTOM + 4.0), "end", "none");
+        for rate in RATES.into_iter().filter(|rate| self.rates.has(*rate)) {
+            let x = self.rates.place(rate);
+            draw_line(picture, "rate", (x, TOP), (x, BOTTOM));
         }
         element(picture, &format!("<rect class='frame' {map}/>"));
         let title = format!("{name}: commands missed and false accepts, over {hours:.1} h without commands");
@@ -140,6 +118,56 @@ impl Scales {
             &format!("<text x='{x}' y='{y}' text-anchor='middle' transform='rotate(-90 {x} {y})'>missed</text>"),
         );
     }
+}
+
+/// A logarithmic scale of whole decades, behind a place for none.
+struct Scale {
+    /// Ten to the power of this one begins the scale …
+    first: i32,
+    /// … and to that of this one ends it.
+    last: i32,
+    none: f64,
+    start: f64,
+    end: f64,
+}
+
+impl Scale {
+    /// A scale that has both values, laid out from the place `none` to the place `end`.
+    fn between(low: f64, high: f64, none: f64, end: f64) -> Self {
+        let first = low.log10().floor() as i32;
+        let last = (high.log10().ceil() as i32).max(first + 1);
+        Self { first, last, none, start: none + NONE_TO_SCALE * (end - none).signum(), end }
+    }
+
+    /// Where a value lies; one beyond an end lies at that end, as the limits of an interval may.
+    fn place(&self, value: f64) -> f64 {
+        let decades = f64::from(self.last - self.first);
+        match value > 0.0 {
+            true => {
+                let share = (value.log10() - f64::from(self.first)) / decades;
+                self.start + (self.end - self.start) * share.clamp(0.0, 1.0)
+            }
+            false => self.none,
+        }
+    }
+
+    fn has(&self, value: f64) -> bool {
+        value.log10() >= f64::from(self.first)
+    }
+
+    /// One, two and five of each decade if there are few, else the decades alone.
+    fn marks(&self) -> impl Iterator<Item = f64> {
+        let steps: &[f64] = if self.last - self.first <= 3 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let end = 10f64.powi(self.last);
+        (self.first..=self.last)
+            .flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)))
+            .filter(move |mark| *mark <= end * 1.001)
+    }
+}
+
+/// A number without the digits that only rounding has left.
+fn short(number: f64) -> String {
+    format!("{}", (number * 1e6).round() / 1e6)
 }
 
 fn element(picture: &mut String, element: &str) {
