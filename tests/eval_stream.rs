@@ -164,5 +164,7 @@ fn what_cannot_be_judged_is_said_in_one_sentence_before_hours_are_heard() {
     refused(truths.eval(&[""]).args(["--audio", AUDIO]), "There are 2 --audio and 1 --truth");
     refused(truths.eval(&[""]).args(["--plot", "curve.png"]), "give it a name that ends in .svg");
     refused(truths.eval(&[""]).args(["--audio", AUDIO, "--truth", "gone.csv"]), "Cannot read gone.csv: ");
-    refused(truths.eval(&[""]).args(["--audio", "gone.wav", "--truth", "Cargo.toml"]), "gone.wav");
+    let nothing_said = truths.0.path().join("0.csv");
+    let missing_sound = "Cannot read gone.wav: there is no such file; check the path.";
+    refused(truths.eval(&[""]).args(["--audio", "gone.wav", "--truth"]).arg(nothing_said), missing_sound);
 }
