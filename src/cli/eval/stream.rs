@@ -81,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
             "There are {audio} --audio and {truth} --truth; give each sound its truth (an empty file if nothing is said)."
         );
     }
-    if let Some(path) = args.plot.as_deref().filter(|path| !path.extension().is_some_and(|end| end == "svg")) {
+    if let Some(path) = args.plot.as_deref().filter(|path| path.extension().is_none_or(|end| end != "svg")) {
         bail!("Cannot draw {}: the picture is an SVG; give it a name that ends in .svg.", path.display());
     }
     let bundle = Bundle::open(&find_data(&args.model))?;
