@@ -4,6 +4,7 @@
 //! measured on this machine ([`Measured`]), else it is the default; [`Loaded::show`] tells which. Every layer is checked
 //! as it is laid, so that an error names where it stands.
 
+mod edit;
 mod measured;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::{env, fs, io};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use edit::write_thresholds;
 pub use measured::{Measured, processor};
 
 use crate::camera::CameraConfig;
@@ -96,6 +98,14 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("Cannot read the configuration {}: {source}; check the path, or write one with `lookhear init`.", file.display())]
     File {
+        /// Which.
+        file: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("Cannot write the configuration {}: {source}; check the folder's permissions and its room.", file.display())]
+    Write {
         /// Which.
         file: PathBuf,
         /// The system's reason.

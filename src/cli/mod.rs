@@ -1,6 +1,7 @@
 //! The command line: one file a command, and the only place that prints errors and picks the exit code.
 
 mod bench;
+mod calibrate;
 mod config;
 mod detect;
 mod devices;
@@ -42,6 +43,8 @@ enum Command {
     Detect(detect::Args),
     /// Finds spoken commands in sound files
     Listen(listen::Args),
+    /// Sets the thresholds of spoken commands by your room and your voice
+    Calibrate(calibrate::Args),
     /// Measures how good a model is
     Eval(eval::Args),
     /// Lists the cameras and microphones of this machine
@@ -90,6 +93,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Detect(args) => detect::run(args),
         Command::Listen(args) => listen::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Model(args) => model::run(args),

@@ -18,8 +18,7 @@
 //! word said again after half a second is missed, because the one comes into the window before the other has left, and
 //! a good model never doubts in between. (So a word drawn out for much longer than a second is heard again.)
 //!
-//! The recipe of the shipped model measures its threshold by the same rule, but for the second way of arming
-//! (`models/keywords/train/stream.py`).
+//! The recipe of the shipped model measures its threshold by the same rule (`models/keywords/train/stream.py`).
 
 use std::time::Duration;
 

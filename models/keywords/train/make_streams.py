@@ -40,7 +40,7 @@ from augment import amplitude, coloured_noise, level
 from corpus import Corpus
 from features import RATE_HZ, from_int16
 from labels import COMMANDS
-from sounds import HALVES, Piece, half_of, read, sentences, sources, spoken_part, trimmed
+from sounds import HALVES, LEAST_PIECE_S, Piece, half_of, read, sentences, sources, spoken_part, trimmed
 from synthesise import ESPEAK_HELD_BACK, FLITE_HELD_BACK, espeak, flite
 
 CLEAN_SNR_DB, SNRS_DB = 45.0, [20, 10, 5, 0]
@@ -233,8 +233,8 @@ def spoken_run(run, rng):
     return np.concatenate(samples)
 
 
-def add_speech(stream, sounds, pieces, rng):
-    """One pass over the pieces of speech, in scenes with a room and a noise of their own."""
+def add_speech(stream, sounds, pieces, music, rng):
+    """One pass over the pieces of speech, in scenes with a room and a noise of their own, some with music."""
     scene, seconds = [], 0.0
     runs = runs_of(pieces, rng)
     for number, run in enumerate(runs):
@@ -246,8 +246,8 @@ def add_speech(stream, sounds, pieces, rng):
         whole = np.concatenate([samples for samples, _ in scene])
         if rng.random() < ROOM_SHARE:
             whole = sounds.in_a_room(whole)
-        if sounds.music and rng.random() < MUSIC_SHARE:
-            whole = sounds.under(whole, sounds.music, rng.uniform(*MUSIC_SNR_DB))
+        if music and rng.random() < MUSIC_SHARE:
+            whole = sounds.under(whole, music, rng.uniform(*MUSIC_SNR_DB))
         whole = sounds.heard(sounds.under(whole, sounds.noise, rng.uniform(*NOISE_SNR_DB)))
         ends = np.cumsum([len(samples) for samples, _ in scene])
         for part, (_, source) in zip(np.split(whole, ends[:-1]), scene):
@@ -259,7 +259,7 @@ def make_real(sounds, into, rng):
     """`without-commands-real`."""
     with Recorder(into / "without-commands-real") as stream:
         for _ in range(SPEECH_PASSES if sounds.speech else 0):
-            add_speech(stream, sounds, sounds.speech, rng)
+            add_speech(stream, sounds, sounds.speech, sounds.music, rng)
         for pieces, seconds in [(sounds.music, MUSIC_S), (sounds.noise, NOISE_S)]:
             for _ in range(int(seconds / SCENE_S) if pieces else 0):
                 samples, source = sounds.cut(pieces, int(SCENE_S * RATE_HZ))
@@ -281,7 +281,7 @@ def synthetic_pieces(texts, voices, seconds, seed):
         path.unlink()
         return Piece(samples, speaker, f"synthetic speech, {command[0]}")
 
-    pieces, made = [], 0.0
+    pieces = []
     texts = choose.sample(texts, len(texts))
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor() as pool:
         for start in range(0, len(texts), 200):
@@ -290,9 +290,9 @@ def synthetic_pieces(texts, voices, seconds, seed):
                 path = pathlib.Path(folder) / f"{number}.wav"
                 command = choose.choice(say)(text, path)
                 jobs.append((command, path, f"{command[0]} {command[2]}"))
-            pieces += pool.map(spoken, jobs)
-            made = sum(piece.seconds for piece in pieces)
-            if made >= seconds:
+            # A synthesiser that finds nothing to say in a text leaves silence.
+            pieces += [piece for piece in pool.map(spoken, jobs) if piece.seconds > LEAST_PIECE_S]
+            if sum(piece.seconds for piece in pieces) >= seconds:
                 break
     return pieces
 
@@ -302,7 +302,7 @@ def make_synthetic(sounds, half, into, rng):
     pieces = synthetic_pieces(sounds.texts, VOICES[half], SYNTHETIC_S, int(rng.integers(2**31)))
     with Recorder(into / "without-commands-synthetic") as stream:
         if pieces:
-            add_speech(stream, sounds, pieces, rng)
+            add_speech(stream, sounds, pieces, [], rng)
     return stream, pieces
 
 
@@ -315,7 +315,7 @@ def minutes_by_source(pieces):
 
 def make_half(cache, found, half, into, seed):
     """Makes one half; what it was made of, for the table."""
-    rng = np.random.default_rng([seed, HALVES.index(half)])
+    rng, of_synthetic = np.random.default_rng([seed, HALVES.index(half)]), np.random.default_rng([seed, HALVES.index(half), 1])
     into.mkdir(parents=True, exist_ok=True)
     sounds = Sounds(cache, found, half, rng)
     for kind in ("speech", "music", "texts"):
@@ -323,7 +323,9 @@ def make_half(cache, found, half, into, seed):
             print(f"{half}: no {kind} in --sounds; left out")
     words = make_words(cache, sounds, half, into, rng)
     real = make_real(sounds, into, rng)
-    synthetic, spoken = make_synthetic(sounds, half, into, rng)
+    # A generator of its own: more or fewer recordings leave synthetic speech as it is.
+    sounds.rng = of_synthetic
+    synthetic, spoken = make_synthetic(sounds, half, into, of_synthetic)
     distinct = minutes_by_source([*sounds.speech, *sounds.music, *sounds.noise, *spoken])
     made = {source: round(seconds / 60, 1) for source, seconds in (real.made + synthetic.made).items()}
     return {

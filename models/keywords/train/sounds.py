@@ -49,9 +49,11 @@ shutdown breakdown leftover lefty righty rightful copyright copyrights copyright
 nonstop stopwatch stopped stops stopping goes going logoff logon undergo forgo ago cargo logo amigo""".split())
 FORBIDDEN = set(COMMANDS) | HOMOPHONES | COMPOUNDS
 
+# Less is left of a recording that was all but silent.
+LEAST_PIECE_S = 0.1
 # A spoken word begins and ends where its level crosses this share of the way from its quietest to its loudest frame, in
 # decibels; a pause as long as this does not end it.
-FRAME_SAMPLES, LEVEL_SHARE, PAUSE_FRAMES = 160, 0.4, 15
+FRAME_SAMPLES, LEVEL_SHARE, PAUSE_FRAMES = 160, 0.3, 15
 
 
 @dataclasses.dataclass
@@ -149,8 +151,9 @@ class Source:
                 continue
             if self.kind == "speech":
                 samples = trimmed(samples)
-            if len(samples) > RATE_HZ // 10:
-                yield Piece(samples, self.speaker(path.relative_to(self.folder).as_posix()), self.name)
+            piece = Piece(samples, self.speaker(path.relative_to(self.folder).as_posix()), self.name)
+            if piece.seconds > LEAST_PIECE_S:
+                yield piece
 
     def _paths(self):
         found = [pathlib.Path(parent) / name for parent, _, names in os.walk(self.folder, followlinks=True) for name in names]
