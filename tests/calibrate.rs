@@ -78,7 +78,10 @@ fn words_that_are_heard_well_in_a_quiet_room_keep_thresholds_and_these_are_writt
         assert!(word["misses"]["expected"].as_f64() < word["misses"]["high"].as_f64(), "{word}");
     }
     // Ten seconds without a false accept leave 1080 an hour possible.
-    assert_eq!((&report["false_accepts_in_room"], &report["false_accepts_an_hour_at_most"]), (&0.into(), &1080.0.into()));
+    assert_eq!(
+        (&report["false_accepts_in_room"], &report["false_accepts_an_hour_at_most"]),
+        (&0.into(), &1080.0.into())
+    );
     assert_eq!(report["warnings"], Value::Array(vec![]));
 
     let written = fs::read_to_string(&file).expect("it is there");

@@ -11,6 +11,7 @@
 //!   the takes tell and, as they are few, [what other speakers told](SPEAKERS).
 
 use std::f64::consts::PI;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
@@ -33,13 +34,14 @@ struct Prior {
 /// How fast tails fall off, in log odds. With these, the rates that were foretold from single minutes of the recipe's hours
 /// without commands were those counted in all of them at a threshold of 0.6, and a third more at 0.75.
 const ROOMS: Prior = Prior { weight: 8.0, mean: 0.8 };
-/// The variance of one speaker's takes of a word, in squared log odds. Among all speakers of validation it is 2.7 in the
-/// mean of the words, and one speaker's takes are more alike.
-const SPEAKERS: Prior = Prior { weight: 4.0, mean: 1.5 };
+/// The variance of one speaker's takes of a word, in squared log odds. Of 170 pairs of speaker and word in validation it is
+/// 0.1 in the median, and 1.7 in the mean, for the sake of takes that went wrong. With 1, two takes of the usual score
+/// foretell the share that is missed there.
+const SPEAKERS: Prior = Prior { weight: 4.0, mean: 1.0 };
 
-/// Thresholds are tried in steps of a hundredth between these. Below, a word would be the best guess among others;
+/// Thresholds are tried in steps of a hundredth between these. Below, a word would be less likely than all else together;
 /// above, the average of a sure word itself is not always.
-const THRESHOLDS: std::ops::RangeInclusive<u32> = 30..=98;
+const THRESHOLDS: RangeInclusive<u32> = 50..=98;
 
 /// What is asked of all words together.
 #[derive(Clone, Copy, Debug)]
@@ -220,17 +222,22 @@ pub(super) enum Because {
 /// unless there is a reason here. Where the two cannot both be had, the room wins, since a false accept does what nobody
 /// asked for.
 pub(super) fn threshold(before: f32, room: &Tail, speaker: &Speaker, takes: &[f32], goal: Goal) -> (f32, Because) {
-    let tried = || THRESHOLDS.map(|hundredths| hundredths as f32 / 100.0);
-    let least = tried().find(|threshold| room.an_hour(*threshold).expected <= goal.false_accepts_an_hour);
-    let least = least.unwrap_or(*THRESHOLDS.end() as f32 / 100.0);
-    let fits = |threshold: &f32| takes.is_empty() || speaker.misses(takes, *threshold) <= goal.misses;
-    let Some(most) = tried().rev().find(fits).filter(|most| *most >= least) else {
-        return (least.max(before), Because::Overlap);
-    };
-    match before {
-        _ if before < least => (least, Because::Room),
-        _ if before > most && !takes.is_empty() => (most, Because::Takes),
-        _ => (before, Because::Before),
+    let of = |hundredths: u32| hundredths as f32 / 100.0;
+    let is_quiet = |threshold: &f32| room.an_hour(*threshold).expected <= goal.false_accepts_an_hour;
+    let is_heard = |threshold: &f32| speaker.misses(takes, *threshold) <= goal.misses;
+    let least = THRESHOLDS.map(of).find(is_quiet).unwrap_or(of(*THRESHOLDS.end()));
+    if takes.is_empty() {
+        return if before < least { (least, Because::Room) } else { (before, Because::Before) };
+    }
+    let most = THRESHOLDS.rev().map(of).find(is_heard).unwrap_or(of(*THRESHOLDS.start()));
+    if most < least {
+        (least.max(before), Because::Overlap)
+    } else if before < least {
+        (least, Because::Room)
+    } else if before > most {
+        (most, Because::Takes)
+    } else {
+        (before, Because::Before)
     }
 }
 
@@ -305,6 +312,8 @@ mod tests {
         assert!(lowered < 0.75 && because == Because::Takes, "{lowered} {because:?}");
         let (kept, because) = chosen(&peaks(40, -1.0, 1.0), &[0.6, 0.7]);
         assert!(kept > 0.75 && because == Because::Overlap, "{kept} {because:?}");
+        // No threshold is so low that it hears what the model does not know.
+        assert_eq!(chosen(&quiet, &[0.1, 0.2]), (0.5, Because::Takes));
     }
 
     proptest! {
@@ -325,7 +334,7 @@ mod tests {
                 prop_assert!(rate.high.is_finite());
             }
             let (threshold, _) = threshold(0.75, &tail, &speaker, &takes, GOAL);
-            prop_assert!((0.3..=0.98).contains(&threshold));
+            prop_assert!((0.5..=0.98).contains(&threshold));
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::findings::Label;
 const CLIPPED_SAMPLES: usize = 3;
 /// Words whose loudest tenth of a second is below this are lost in the steps of 16 bits and in a cheap microphone's hiss.
 const QUIET_DBFS: f32 = -45.0;
+/// A word of which a larger share will be missed is no command to rely on.
+const HARDLY_KNOWN: f64 = 0.5;
 /// Words that rise less above the room than this are measured by what is around them.
 const NEAR_ROOM_DB: f32 = 10.0;
 
@@ -183,10 +185,15 @@ fn warnings(session: &Session, labels: &[Label], words: &[Word]) -> Vec<String> 
     for word in words {
         let label = &word.label;
         if word.because == Because::Overlap {
-            let word = word.threshold;
+            let threshold = word.threshold;
             found.push(format!(
-                "{label}: this room scores as high as the takes, so that the threshold {word:.2} keeps it quiet and misses \
-                 much; speak nearer to the microphone, or do without this word."
+                "{label}: this room may score as high as the takes; {threshold:.2} keeps it quiet and misses much. Speak \
+                 nearer to the microphone, or do without this word."
+            ));
+        }
+        if word.because != Because::Overlap && word.said > 0 && word.misses.expected > HARDLY_KNOWN {
+            found.push(format!(
+                "{label}: the model hardly knows the word as it was said; speak nearer and plainly, or do without this word."
             ));
         }
         let confused = script.words.iter().filter(|place| labels[**place] == *label);
