@@ -182,14 +182,7 @@ impl Layers {
 
     fn file(&mut self, file: &Path) -> Result<(), ConfigError> {
         let text = read_bounded(file).map_err(|source| ConfigError::File { file: file.to_owned(), source })?;
-        let wrong = |error: toml::de::Error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            let place = match line {
-                Some(line) => format!("{}, line {line}", file.display()),
-                None => file.display().to_string(),
-            };
-            ConfigError::Value { place, reason: with_nearest_key(error.message()) }
-        };
+        let wrong = |error| located(file, &text, &error);
         toml::from_str::<Config>(&text).map_err(wrong)?;
         let table: Table = toml::from_str(&text).map_err(wrong)?;
         for (section, values) in table {
@@ -370,6 +363,16 @@ pub fn find_data(path: &Path) -> PathBuf {
         .map(|folder| folder.join(path))
         .find(|candidate| candidate.exists())
         .unwrap_or_else(|| path.to_owned())
+}
+
+/// What is wrong with the text of a file, and in which line.
+fn located(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = match line {
+        Some(line) => format!("{}, line {line}", file.display()),
+        None => file.display().to_string(),
+    };
+    ConfigError::Value { place, reason: with_nearest_key(error.message()) }
 }
 
 /// serde's "unknown field `x`, expected one of `y`, `z`" with the nearest of those it expected.

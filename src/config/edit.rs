@@ -8,7 +8,7 @@ use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, value};
 
-use super::{Config, ConfigError, read_bounded, with_nearest_key};
+use super::{Config, ConfigError, located, read_bounded};
 
 /// A new file is for everybody to read, as any other.
 const NEW_FILE_MODE: u32 = 0o644;
@@ -24,14 +24,14 @@ pub fn write_thresholds(file: &Path, thresholds: &BTreeMap<&str, f32>) -> Result
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         Err(source) => return Err(ConfigError::File { file: file.to_owned(), source }),
     };
+    toml::from_str::<Config>(&old).map_err(|error| located(file, &old, &error))?;
     let new = with_thresholds(&old, thresholds)
         .map_err(|reason| ConfigError::Value { place: file.display().to_string(), reason })?;
     replace(file, &new).map_err(|source| ConfigError::Write { file: file.to_owned(), source })
 }
 
-/// The text with these thresholds; else what is wrong with it.
+/// The text of a configuration with these thresholds; else what is wrong with it.
 fn with_thresholds(text: &str, thresholds: &BTreeMap<&str, f32>) -> Result<String, String> {
-    toml::from_str::<Config>(text).map_err(|error| with_nearest_key(error.message()))?;
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.message().to_owned())?;
     let keywords = table_in(document.as_table_mut(), "keywords").ok_or("`keywords` is no table; write it as one")?;
     let words = table_in(keywords, "thresholds").ok_or("`keywords.thresholds` is no table; write it as one")?;
@@ -47,13 +47,18 @@ fn with_thresholds(text: &str, thresholds: &BTreeMap<&str, f32>) -> Result<Strin
             None => drop(words.insert(word, value(hundredths))),
         }
     }
+    if let Some(inline) = keywords.get_mut("thresholds").and_then(Item::as_inline_table_mut) {
+        inline.fmt();
+    }
     Ok(document.to_string())
 }
 
-/// The table of this name, made if there is none.
+/// The table of this name, made if there is none; without a line of its own where it holds other tables alone.
 fn table_in<'a>(table: &'a mut dyn TableLike, name: &str) -> Option<&'a mut dyn TableLike> {
     if !table.contains_key(name) {
-        table.insert(name, Item::Table(Table::new()));
+        let mut made = Table::new();
+        made.set_implicit(true);
+        table.insert(name, Item::Table(made));
     }
     table.get_mut(name)?.as_table_like_mut()
 }
@@ -99,7 +104,11 @@ mod tests {
     fn a_file_that_is_no_configuration_is_left_as_it_is() {
         let folder = tempfile::tempdir().expect("room");
         let file = folder.path().join("lookhear.toml");
-        for (text, reason) in [("[keywords]\ntreshold = 1\n", "the nearest is `threshold`"), ("[", "unclosed table")] {
+        let cases = [
+            ("[keywords]\ntreshold = 1\n", "lookhear.toml, line 2: unknown key `treshold`; the nearest is `threshold`"),
+            ("[", "lookhear.toml, line 1: "),
+        ];
+        for (text, reason) in cases {
             fs::write(&file, text).expect("room");
             let error = write_thresholds(&file, &BTreeMap::from([("go", 0.8)])).expect_err("no configuration");
             assert!(error.to_string().contains(reason), "{error}");
