@@ -255,15 +255,37 @@ def add_speech(stream, sounds, pieces, music, rng):
         scene, seconds = [], 0.0
 
 
-def make_real(sounds, into, rng):
+def add_music(stream, sounds):
+    """Music, a scene out of one piece."""
+    for _ in range(int(MUSIC_S / SCENE_S) if sounds.music else 0):
+        samples, source = sounds.cut(sounds.music, int(SCENE_S * RATE_HZ))
+        stream.add(sounds.heard(samples), source)
+
+
+def add_noise(stream, sounds, rng):
+    """Noises, one after another and about equally loud: a short one that was repeated would be counted as often."""
+    for _ in range(int(NOISE_S / SCENE_S)):
+        scene, missing = [], int(SCENE_S * RATE_HZ)
+        while missing > 0:
+            piece = sounds.noise[rng.integers(len(sounds.noise))]
+            start = rng.integers(max(1, len(piece.samples) - missing))
+            samples = piece.samples[start : start + missing]
+            scene.append((samples * np.float32(0.05 / level(samples)), piece.source))
+            missing -= len(samples)
+        whole = sounds.heard(np.concatenate([samples for samples, _ in scene]))
+        ends = np.cumsum([len(samples) for samples, _ in scene])
+        for part, (_, source) in zip(np.split(whole, ends[:-1]), scene):
+            stream.add(part, source)
+
+
+def make_real(sounds, into, rng, of_noise):
     """`without-commands-real`."""
     with Recorder(into / "without-commands-real") as stream:
         for _ in range(SPEECH_PASSES if sounds.speech else 0):
             add_speech(stream, sounds, sounds.speech, sounds.music, rng)
-        for pieces, seconds in [(sounds.music, MUSIC_S), (sounds.noise, NOISE_S)]:
-            for _ in range(int(seconds / SCENE_S) if pieces else 0):
-                samples, source = sounds.cut(pieces, int(SCENE_S * RATE_HZ))
-                stream.add(sounds.heard(samples), source)
+        add_music(stream, sounds)
+        sounds.rng = of_noise
+        add_noise(stream, sounds, of_noise)
     return stream
 
 
@@ -315,15 +337,16 @@ def minutes_by_source(pieces):
 
 def make_half(cache, found, half, into, seed):
     """Makes one half; what it was made of, for the table."""
-    rng, of_synthetic = np.random.default_rng([seed, HALVES.index(half)]), np.random.default_rng([seed, HALVES.index(half), 1])
+    rng = np.random.default_rng([seed, HALVES.index(half)])
+    # Generators of their own: more or fewer recordings of speech leave noise and synthetic speech as they are.
+    of_synthetic, of_noise = (np.random.default_rng([seed, HALVES.index(half), number]) for number in (1, 2))
     into.mkdir(parents=True, exist_ok=True)
     sounds = Sounds(cache, found, half, rng)
     for kind in ("speech", "music", "texts"):
         if not getattr(sounds, kind):
             print(f"{half}: no {kind} in --sounds; left out")
     words = make_words(cache, sounds, half, into, rng)
-    real = make_real(sounds, into, rng)
-    # A generator of its own: more or fewer recordings leave synthetic speech as it is.
+    real = make_real(sounds, into, rng, of_noise)
     sounds.rng = of_synthetic
     synthetic, spoken = make_synthetic(sounds, half, into, of_synthetic)
     distinct = minutes_by_source([*sounds.speech, *sounds.music, *sounds.noise, *spoken])

@@ -219,11 +219,12 @@ pub(super) enum Because {
 /// The threshold of one word: the one before, moved no further than the room and the takes ask for.
 ///
 /// The one before was measured on hours of other people's speech, of which a minute in a room knows nothing: so it holds
-/// unless there is a reason here. Where the two cannot both be had, the room wins, since a false accept does what nobody
+/// unless there is a reason here. For the room that is a rate of which even the lower end is too high: what a minute merely
+/// leaves possible is no reason. Where the two cannot both be had, the room wins, since a false accept does what nobody
 /// asked for.
 pub(super) fn threshold(before: f32, room: &Tail, speaker: &Speaker, takes: &[f32], goal: Goal) -> (f32, Because) {
     let of = |hundredths: u32| hundredths as f32 / 100.0;
-    let is_quiet = |threshold: &f32| room.an_hour(*threshold).expected <= goal.false_accepts_an_hour;
+    let is_quiet = |threshold: &f32| room.an_hour(*threshold).low <= goal.false_accepts_an_hour;
     let is_heard = |threshold: &f32| speaker.misses(takes, *threshold) <= goal.misses;
     let least = THRESHOLDS.map(of).find(is_quiet).unwrap_or(of(*THRESHOLDS.end()));
     if takes.is_empty() {
@@ -303,9 +304,11 @@ mod tests {
 
     #[test]
     fn a_threshold_moves_only_where_the_room_or_the_takes_ask_for_it() {
-        let (quiet, lively) = (peaks(40, -9.0, 0.5), peaks(40, -5.0, 0.8));
+        let (quiet, lively) = (peaks(40, -9.0, 0.5), peaks(40, -4.0, 1.0));
         assert_eq!(chosen(&quiet, &[0.99, 0.995]), (0.75, Because::Before));
         assert_eq!(chosen(&quiet, &[]), (0.75, Because::Before));
+        // Here a false accept an hour is to be expected, but by the minute's evidence alone there may be none in 30 hours.
+        assert_eq!(chosen(&peaks(40, -5.0, 0.8), &[0.99, 0.995]), (0.75, Because::Before));
         let (raised, because) = chosen(&lively, &[0.998, 0.999]);
         assert!(raised > 0.75 && because == Because::Room, "{raised} {because:?}");
         let (lowered, because) = chosen(&quiet, &[0.9, 0.88]);

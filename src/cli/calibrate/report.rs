@@ -138,9 +138,10 @@ impl Report {
         };
         writeln!(
             to,
-            "In brackets: 95 %. What will be missed is the takes' count; false accepts are extrapolated from the room's scores.\n\
-             By count alone, {room_seconds:.0} s with {found} leave up to {:.0} an hour possible. Speech that the room did \
-             not have, as from a\ntelevision, is in neither: for that the thresholds before were measured.",
+            "In brackets: 95 %. Misses follow from the spread of the takes, their brackets from the count alone. False accepts are\n\
+             extrapolated from the room's scores, if it stays as it was; by count alone, {room_seconds:.0} s with {found} leave\n\
+             up to {:.0} an hour possible. Speech that the room did not have, as from a television, is in neither: for that\n\
+             the thresholds before were measured.",
             self.false_accepts_an_hour_at_most,
         )?;
         self.warnings.iter().try_for_each(|warning| writeln!(to, "warning: {warning}"))
@@ -168,51 +169,48 @@ fn an_hour(rate: &Estimate) -> String {
     format!("{} ({}–{})", short(rate.expected), short(rate.low), short(rate.high))
 }
 
+/// What is wrong, each matter once, with the words that it concerns.
 fn warnings(session: &Session, labels: &[Label], words: &[Word]) -> Vec<String> {
-    let mut found = Vec::new();
     let script = session.script();
-    let all = || (0..labels.len()).flat_map(|label| session.takes(label));
-    let said: Vec<&Take> = all().filter(|take| session.is_audible(take)).collect();
-    for label in &script.words {
-        let silent = session.takes(*label).filter(|take| !session.is_audible(take)).count();
-        if silent > 0 {
-            let (word, takes) = (&labels[*label], script.takes);
-            found.push(format!(
-                "{word}: nothing louder than the room in {silent} of {takes} takes, which do not count."
-            ));
+    let takes = || script.words.iter().flat_map(|label| session.takes(*label).map(|take| (*label, take)));
+    let said: Vec<(usize, &Take)> = takes().filter(|(_, take)| session.is_audible(take)).collect();
+    let mut found = Vec::new();
+    let mut warn = |concerned: Vec<String>, what: &str| {
+        if !concerned.is_empty() {
+            found.push(format!("{}: {what}", concerned.join(", ")));
         }
-    }
-    for word in words {
-        let label = &word.label;
-        if word.because == Because::Overlap {
-            let threshold = word.threshold;
-            found.push(format!(
-                "{label}: this room may score as high as the takes; {threshold:.2} keeps it quiet and misses much. Speak \
-                 nearer to the microphone, or do without this word."
-            ));
-        }
-        if word.because != Because::Overlap && word.said > 0 && word.misses.expected > HARDLY_KNOWN {
-            found.push(format!(
-                "{label}: the model hardly knows the word as it was said; speak nearer and plainly, or do without this word."
-            ));
-        }
-        let confused = script.words.iter().filter(|place| labels[**place] == *label);
-        let others = confused.flat_map(|place| session.takes(*place)).filter(|take| session.is_audible(take));
-        for take in others {
-            if let Some((score, other)) = take.other
-                && words.iter().any(|word| word.label == labels[other] && score >= word.threshold)
-            {
-                found.push(format!("{label}: one take was heard as {} ({score:.2}).", labels[other]));
-            }
-        }
-    }
-    let clipped = said.iter().filter(|take| take.clipped >= CLIPPED_SAMPLES).count();
+    };
+    let names = |chosen: &dyn Fn(&Word) -> bool| {
+        words.iter().filter(|word| chosen(word)).map(|word| word.label.to_string()).collect()
+    };
+
+    let silent = |label: &usize| session.takes(*label).filter(|take| !session.is_audible(take)).count();
+    let with_silent = script.words.iter().filter(|label| silent(label) > 0);
+    let silent_takes = with_silent.map(|label| format!("{} ({} of {})", labels[*label], silent(label), script.takes));
+    warn(silent_takes.collect(), "nothing was louder than the room in these takes, which do not count.");
+    warn(
+        names(&|word| word.because == Because::Overlap),
+        "this room scores as high as the takes; the threshold keeps it quiet and misses much. Speak nearer to the \
+         microphone, or do without.",
+    );
+    warn(
+        names(&|word| word.because != Because::Overlap && word.said > 0 && word.misses.expected > HARDLY_KNOWN),
+        "the model hardly knows it as it was said. Speak nearer and plainly, or do without.",
+    );
+    let triggers =
+        |label: usize, score: f32| words.iter().any(|word| word.label == labels[label] && score >= word.threshold);
+    let confused = said.iter().filter_map(|(label, take)| {
+        let (score, other) = take.other.filter(|(score, other)| triggers(*other, *score))?;
+        Some(format!("{} as {} ({score:.2})", labels[*label], labels[other]))
+    });
+    warn(confused.collect(), "these takes would have been heard as another word.");
+
+    let clipped = said.iter().filter(|(_, take)| take.clipped >= CLIPPED_SAMPLES).count();
     if clipped > 0 {
-        found.push(format!(
-            "{clipped} takes reach full scale and are cut off there: turn the microphone down, then calibrate again."
-        ));
+        let all = said.len();
+        found.push(format!("{clipped} of {all} takes reach full scale and are cut off there: turn the microphone down, then calibrate again."));
     }
-    let mut loudest: Vec<f32> = said.iter().map(|take| take.loudest_dbfs).collect();
+    let mut loudest: Vec<f32> = said.iter().map(|(_, take)| take.loudest_dbfs).collect();
     loudest.sort_by(f32::total_cmp);
     if let Some(middle) = loudest.get(loudest.len() / 2) {
         let above = middle - session.room_dbfs().1;
