@@ -43,6 +43,9 @@ const SPEAKERS: Prior = Prior { weight: 4.0, mean: 1.0 };
 /// above, the average of a sure word itself is not always.
 const THRESHOLDS: RangeInclusive<u32> = 50..=98;
 
+/// Where the room has a threshold that misses more than this share, word and room cannot be told apart.
+const TOO_MANY_MISSED: f64 = 0.2;
+
 /// What is asked of all words together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Goal {
@@ -231,12 +234,12 @@ pub(super) fn threshold(before: f32, room: &Tail, speaker: &Speaker, takes: &[f3
         return if before < least { (least, Because::Room) } else { (before, Because::Before) };
     }
     let most = THRESHOLDS.rev().map(of).find(is_heard).unwrap_or(of(*THRESHOLDS.start()));
-    if most < least {
-        (least.max(before), Because::Overlap)
+    if most < least && speaker.misses(takes, least) > TOO_MANY_MISSED {
+        (least, Because::Overlap)
     } else if before < least {
         (least, Because::Room)
     } else if before > most {
-        (most, Because::Takes)
+        (most.max(least), Because::Takes)
     } else {
         (before, Because::Before)
     }

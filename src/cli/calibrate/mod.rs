@@ -1,7 +1,15 @@
 //! `lookhear calibrate`: sets each word's threshold by the room and the speaker at hand.
 //!
 //! ```text
-//! $ lookhear calibrate --microphone "USB Audio" --write lookhear.toml
+//! $ lookhear calibrate --microphone "USB Audio" --words yes,no,up,off,go --write lookhear.toml
+//! room, 60 s: -66 dBFS, now and then -66 dBFS
+//! word      threshold  before    heard  will be missed  false accepts an hour
+//! yes            0.75    0.75      2/2      2 % (0–66)            0.3 (0–6.6)
+//! no             0.75    0.75      2/2      5 % (0–66)           0.01 (0–1.2)
+//! up             0.68    0.75      2/2      5 % (0–66)            0.1 (0–4.0)  lowered for the takes
+//! …
+//! all                            10/10      4 % (0–28)           1.3 (0.03–25)
+//! Wrote [keywords.thresholds] of lookhear.toml.
 //! ```
 //! It hears a minute of the room, in which no command is said and all else goes on as usual; then it asks for every word,
 //! one each three seconds, and for all of them again (`--takes`). A threshold stays what it was unless the room or the
