@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 import make_streams
+import measure_streams
 from features import RATE_HZ
 from sounds import HALVES, Piece, half_of, holds_command, sentences, sources, spoken_part
 
@@ -114,6 +115,18 @@ class Sources(unittest.TestCase):
         self.assertAlmostEqual(stream.made["source"], stream.seconds, places=6)
         self.assertGreater(stream.seconds, 9 * 0.9)
         self.assertEqual((self.folder / "without-commands.csv").read_text(), "start_s,end_s,label\n")
+
+
+class Measures(unittest.TestCase):
+    def test_a_word_counts_if_it_is_reported_until_a_second_after_its_end(self):
+        stream = object.__new__(measure_streams.Measured)
+        stream.words = [(1.0, 1.5, "yes"), (4.0, 4.4, "no"), (8.0, 8.5, "go")]
+        stream.events = lambda _: [(0.9, "yes"), (2.4, "yes"), (5.5, "no"), (8.4, "on")]
+        self.assertEqual(stream.misses(0.5), (2, 3))
+
+    def test_counts_have_their_limits(self):
+        self.assertEqual(measure_streams.poisson_95(0), (0.0, 3.0))
+        np.testing.assert_allclose(measure_streams.poisson_95(5), (1.6235, 11.6683), atol=1e-4)
 
 
 if __name__ == "__main__":
