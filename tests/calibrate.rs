@@ -119,7 +119,7 @@ fn the_report_is_a_table_that_says_what_the_minute_cannot() {
 #[test]
 fn what_cannot_be_calibrated_is_refused_with_the_reason_and_the_remedy() {
     let folder = tempfile::tempdir().expect("room");
-    let recording = recording(folder.path(), &["yes"], 1.0);
+    let recording = self::recording(folder.path(), &["yes"], 1.0);
     let refused = |arguments: &[&str], reason: &str| {
         let room = ["calibrate", "--room-seconds", "10", "--microphone"];
         let mut command = lookhear(folder.path());
@@ -129,6 +129,12 @@ fn what_cannot_be_calibrated_is_refused_with_the_reason_and_the_remedy() {
     refused(&["--words", "yes,stop"], "The sound ended after 13.0 s, and 22 s are needed");
     refused(&["--words", "hello"], "does not know that word; it knows yes, no");
     refused(&["--words", "yes,yes"], "twice in one go");
+    let silent = self::recording(folder.path(), &["silence", "silence"], 0.02);
+    let mut command = lookhear(folder.path());
+    command
+        .args(["calibrate", "--room-seconds", "10", "--takes", "1", "--words", "yes,stop", "--microphone"])
+        .arg(silent);
+    command.assert().failure().stderr(predicate::str::contains("no word was louder than the room"));
     let nothing = lookhear(folder.path()).args(["calibrate", "--microphone", "none"]).assert().failure();
     nothing.stderr(predicate::str::contains("There is no microphone to calibrate"));
 }

@@ -6,14 +6,14 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use toml_edit::{DocumentMut, Item, Table, TableLike, value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, value};
 
 use super::{Config, ConfigError, located, read_bounded};
 
 /// A new file is for everybody to read, as any other.
 const NEW_FILE_MODE: u32 = 0o644;
 
-/// Writes the thresholds of words, in hundredths, into `[keywords.thresholds]` of `file`, which is made if there is none.
+/// Writes the thresholds of words, in hundredths, into `keywords.thresholds` of `file`, which is made if there is none.
 /// Who reads the file meanwhile sees the old one or the new one.
 ///
 /// # Errors
@@ -33,8 +33,12 @@ pub fn write_thresholds(file: &Path, thresholds: &BTreeMap<&str, f32>) -> Result
 /// The text of a configuration with these thresholds; else what is wrong with it.
 fn with_thresholds(text: &str, thresholds: &BTreeMap<&str, f32>) -> Result<String, String> {
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.message().to_owned())?;
-    let keywords = table_in(document.as_table_mut(), "keywords").ok_or("`keywords` is no table; write it as one")?;
-    let words = table_in(keywords, "thresholds").ok_or("`keywords.thresholds` is no table; write it as one")?;
+    let section = Item::Table(Table::new());
+    let keywords =
+        table_in(document.as_table_mut(), "keywords", section).ok_or("`keywords` is no table; write it as one")?;
+    // On one line: under a header of its own, the keys that a user has commented out would belong to it.
+    let line = value(InlineTable::new());
+    let words = table_in(keywords, "thresholds", line).ok_or("`keywords.thresholds` is no table; write it as one")?;
     for (word, threshold) in thresholds {
         let hundredths = (f64::from(*threshold) * 100.0).round() / 100.0;
         match words.get_mut(word).and_then(Item::as_value_mut) {
@@ -53,12 +57,10 @@ fn with_thresholds(text: &str, thresholds: &BTreeMap<&str, f32>) -> Result<Strin
     Ok(document.to_string())
 }
 
-/// The table of this name, made if there is none; without a line of its own where it holds other tables alone.
-fn table_in<'a>(table: &'a mut dyn TableLike, name: &str) -> Option<&'a mut dyn TableLike> {
+/// The table of this name, made out of `fresh` if there is none.
+fn table_in<'a>(table: &'a mut dyn TableLike, name: &str, fresh: Item) -> Option<&'a mut dyn TableLike> {
     if !table.contains_key(name) {
-        let mut made = Table::new();
-        made.set_implicit(true);
-        table.insert(name, Item::Table(made));
+        table.insert(name, fresh);
     }
     table.get_mut(name)?.as_table_like_mut()
 }
@@ -86,7 +88,10 @@ mod tests {
 
     #[test]
     fn thresholds_are_put_where_they_belong_and_all_else_stays() {
-        assert_eq!(written(""), "[keywords.thresholds]\ngo = 0.8\nstop = 0.65\n");
+        assert_eq!(written(""), "[keywords]\nthresholds = { go = 0.8, stop = 0.65 }\n");
+        let commented = "[keywords]\n#bundle = \"b\"\n\n[camera]\nwidth = 640\n";
+        let expected = "[keywords]\nthresholds = { go = 0.8, stop = 0.65 }\n#bundle = \"b\"\n\n[camera]\nwidth = 640\n";
+        assert_eq!(written(commented), expected);
         let section =
             "# mine\n[keywords]\nbundle = \"b\" # own\n\n[keywords.thresholds]\nstop = 0.9 # shouted\nyes = 0.5\n";
         let expected = "# mine\n[keywords]\nbundle = \"b\" # own\n\n[keywords.thresholds]\nstop = 0.65 # shouted\nyes = 0.5\ngo = 0.8\n";

@@ -9,7 +9,7 @@
 //! up             0.68    0.75      2/2      5 % (0–66)            0.1 (0–4.0)  lowered for the takes
 //! …
 //! all                            10/10      4 % (0–28)           1.3 (0.03–25)
-//! Wrote [keywords.thresholds] of lookhear.toml.
+//! Wrote keywords.thresholds into lookhear.toml.
 //! ```
 //! It hears a minute of the room, in which no command is said and all else goes on as usual; then it asks for every word,
 //! one each three seconds, and for all of them again (`--takes`). A threshold stays what it was unless the room or the
@@ -101,6 +101,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     hear(&config.microphone, &mut spotter, &mut session)?;
 
     let report = Report::of(&session, &labels, &before, GOAL);
+    if report.said == 0 {
+        bail!(
+            "Cannot calibrate: no word was louder than the room; check with `lookhear devices` which microphone it is and \
+             whether it is on, and speak when a word is asked for."
+        );
+    }
     let mut stdout = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut stdout, &report)?;
@@ -112,7 +118,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let thresholds: BTreeMap<&str, f32> = report.words.iter().map(|word| (&*word.label, word.threshold)).collect();
     write_thresholds(&file, &thresholds)?;
     // Standard output belongs to the report, which may be JSON.
-    eprintln!("Wrote [keywords.thresholds] of {}.", file.display());
+    eprintln!("Wrote keywords.thresholds into {}.", file.display());
     Ok(())
 }
 

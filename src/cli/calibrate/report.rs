@@ -44,7 +44,8 @@ pub(super) struct Report {
     room_dbfs: f32,
     room_loud_dbfs: f32,
     pub words: Vec<Word>,
-    said: usize,
+    /// The same of all words together.
+    pub said: usize,
     heard: usize,
     misses: Estimate,
     false_accepts_an_hour: Estimate,
@@ -158,7 +159,7 @@ fn percent(share: &Estimate) -> String {
     format!("{:.0} % ({:.0}–{:.0})", share.expected * 100.0, share.low * 100.0, share.high * 100.0)
 }
 
-/// Two digits where there are some: 0.003, 0.2, 12.
+/// As many digits as mean something: 0.03, 0.2, 12; and 0 for less than one in 200 hours.
 fn an_hour(rate: &Estimate) -> String {
     let short = |value: f64| match value {
         _ if value < 0.005 => "0".to_owned(),
