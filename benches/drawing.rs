@@ -49,7 +49,10 @@ fn ours(bencher: Bencher, (width, height): (u32, u32)) {
     let mut pixels = vec![0u32; width as usize * height as usize];
     bencher.bench_local(|| {
         let mut canvas = Canvas::new(&mut pixels, width, height).expect("enough pixels");
-        painter.overlay(&mut canvas, black_box(&Overlay { scene: &scene, now: seconds(1.5), status: status() }));
+        painter.overlay(
+            &mut canvas,
+            black_box(&Overlay { scene: &scene, now: seconds(1.5), status: status(), sound: None }),
+        );
     });
 }
 
@@ -61,7 +64,10 @@ fn painter_made_anew_for_each_picture(bencher: Bencher, (width, height): (u32, u
     bencher.bench_local(|| {
         let mut painter = Painter::new().expect("the built-in font is whole");
         let mut canvas = Canvas::new(&mut pixels, width, height).expect("enough pixels");
-        painter.overlay(&mut canvas, black_box(&Overlay { scene: &scene, now: seconds(1.5), status: status() }));
+        painter.overlay(
+            &mut canvas,
+            black_box(&Overlay { scene: &scene, now: seconds(1.5), status: status(), sound: None }),
+        );
     });
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  camera ──▶ detector ──▶┐        ┌──▶ event log
-//!       ├──▶ preview      │  hub ──┼──▶ recording, preview
-//!       └──▶ recording    │        └──▶ terminal
+//!       ├──▶ preview ◀─┐  │  hub ──┼──▶ recording, preview
+//!       └──▶ recording │  │        └──▶ terminal
 //!  microphone ─▶ listener ▶┘
 //! ```
 //! Two crews: the *workers* (sources and their readers) end by themselves when the sources do; then the ledger is
@@ -16,13 +16,13 @@ use crate::camera::{Camera, CameraError};
 use crate::config::{Config, find_data};
 use crate::findings::{Account, Event, EventKind};
 use crate::flow::{
-    Crew, EdgeCounts, Hub, Ledger, Pace, Publisher, Report, Restart, RingReader, RingWriter, Stage, StageError, Stop,
-    Timed, WayTimes, Writer, handover, ring,
+    Crew, Demand, EdgeCounts, Hub, Ledger, Pace, Publisher, Report, Restart, RingReader, RingWriter, Stage, StageError,
+    Stop, Timed, WayTimes, Writer, handover, ring,
 };
 use crate::media::{Frame, MediaTime, SAMPLE_RATE_HZ, WallTime};
 use crate::microphone::{Microphone, MicrophoneError};
-use crate::model::{Bundle, BundleError};
-use crate::output::{EventLog, Preview, PreviewWays, Recording, SinkError, Terminal};
+use crate::model::{Bundle, BundleError, Task};
+use crate::output::{Ear, EventLog, FeatureAxis, Preview, PreviewWays, Recording, SinkError, Terminal};
 use crate::speech::{Listener, ListenerError};
 use crate::vision::{Audience, Detector, DetectorError};
 
@@ -137,6 +137,7 @@ impl Pipeline {
         let mut sinks: Vec<Box<dyn Stage>> = Vec::new();
 
         let opening = Preview::wanted(&config.preview)?;
+        let mut ear = None;
         // The detector is first, so that a recording never waits for detections of a frame it has not been given.
         if let Some(bundle) = &bundles.objects
             && let Some(reader) = frames.reader(DETECTOR)
@@ -148,7 +149,16 @@ impl Pipeline {
         }
         if let Some(samples) = sound.reader(LISTENER) {
             let findings = hub.publisher(LISTENER);
-            let listener = Listener::new(&config.keywords, bundles.keywords.as_ref(), samples, findings, live)?;
+            let mut listener = Listener::new(&config.keywords, bundles.keywords.as_ref(), samples, findings, live)?;
+            if opening.is_some()
+                && let Some(axis) = bundles.keywords.as_ref().and_then(feature_axis)
+            {
+                // Even a complete run waits for no window.
+                let (writer, pictures) = handover(Pace::Live, ledger.edge("listener → preview"));
+                let demand = Demand::default();
+                listener = listener.shown(writer, demand.clone());
+                ear = Some(Ear { pictures, demand, axis });
+            }
             workers.push(Box::new(listener));
         }
         match &config.events.file {
@@ -173,7 +183,11 @@ impl Pipeline {
                 picture: ledger.way("capture → picture in the window"),
                 boxes: ledger.way("capture → boxes in the window"),
             };
-            sinks.push(Box::new(Preview::new(&config.preview, opening, frames, findings)?.timed(ways)));
+            let preview = Preview::new(&config.preview, opening, frames, findings)?.timed(ways);
+            sinks.push(Box::new(match ear {
+                Some(ear) => preview.hearing(ear),
+                None => preview,
+            }));
         }
         if !config.camera.is_none() {
             workers.push(Box::new(Camera::new(&config.camera, pace, epoch, frames.writers)?));
@@ -222,6 +236,14 @@ impl Pipeline {
         drop(last_word);
         failures.extend(sink_crew.join().unwrap_or_default());
         Ok(Summary { failures, ledger: ledger.summary(), times: ledger.times() })
+    }
+}
+
+/// What the rows of the features are that the spotter of `bundle` looks at.
+fn feature_axis(bundle: &Bundle) -> Option<FeatureAxis> {
+    match &bundle.task {
+        Task::Keywords { front_end, .. } => Some(FeatureAxis::of(front_end)),
+        _ => None,
     }
 }
 

@@ -40,7 +40,7 @@ fn after_the_first_pictures_drawing_allocates_nothing() {
             detector_hz: Some(picture as f32 / 1.3),
             result_age: Some(Duration::from_millis(picture.into())),
         };
-        painter.overlay(&mut canvas, &Overlay { scene: &scene, now: seconds(1.5), status });
+        painter.overlay(&mut canvas, &Overlay { scene: &scene, now: seconds(1.5), status, sound: None });
     };
     (0..200).for_each(&mut draw);
     let before = allocations::of_this_thread();

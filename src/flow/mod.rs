@@ -8,8 +8,9 @@
 //! | [`ring`] | audio samples out of a sound callback | live: samples are dropped and counted; complete: the writer waits |
 //! | [`Hub`] | findings to every sink | live: a full queue drops and counts; complete: the hub waits, and merges by time |
 //!
-//! [`Stop`] ends them all, [`Crew`] runs the threads, [`Ledger`] keeps the counts, and of each [`Way`] the times.
+//! A [`Demand`] spares a writer what nobody wants. [`Stop`] ends them all, [`Crew`] runs the threads, [`Ledger`] keeps the counts, and of each [`Way`] the times.
 
+mod demand;
 mod handover;
 mod hub;
 mod latency;
@@ -18,6 +19,7 @@ mod ring;
 mod stage;
 mod stop;
 
+pub use demand::Demand;
 pub use handover::{Either, Next, Pace, Reader, Writer, handover};
 pub use hub::{Hub, Publisher, Subscriber, Timed};
 pub use latency::{RELATIVE_ERROR, Times, Way, WayTimes};

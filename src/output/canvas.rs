@@ -113,6 +113,28 @@ impl<'a, P: Pixel> Canvas<'a, P> {
         self.fill(Area { left: right, top: top + thickness, width: thickness, height: sides }, colour, opacity);
     }
 
+    /// Paints every row of `area` alike: pixel after pixel, from the left, in these colours.
+    pub(super) fn stripe(&mut self, area: Area, colours: impl Iterator<Item = Colour>) {
+        let Some((columns, mut rows)) = self.visible(area) else { return };
+        let Some(first) = rows.next() else { return };
+        let first = first * self.width;
+        let hidden = usize::try_from(-area.left).unwrap_or(0);
+        for (pixel, colour) in self.pixels[first..][columns.clone()].iter_mut().zip(colours.skip(hidden)) {
+            *pixel = P::from_colour(colour);
+        }
+        for row in rows {
+            self.pixels.copy_within(first + columns.start..first + columns.end, row * self.width + columns.start);
+        }
+    }
+
+    /// Paints pixels of the column `x` from `top` to `bottom`; those that it covers in part only shine through.
+    pub(super) fn column(&mut self, x: i32, [top, bottom]: [f32; 2], colour: Colour) {
+        for y in top.floor() as i32..bottom.ceil() as i32 {
+            let covered = (bottom.min(y as f32 + 1.0) - top.max(y as f32)).clamp(0.0, 1.0);
+            self.fill(Area { left: x, top: y, width: 1, height: 1 }, colour, (covered * 255.0) as u8);
+        }
+    }
+
     /// Writes one line of text whose pen starts at `left` on the base line `baseline`.
     pub(super) fn text(
         &mut self,

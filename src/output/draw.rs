@@ -1,8 +1,11 @@
-//! What is found, drawn over the picture: boxes with their labels, the last commands, a status line, a level meter.
+//! What is found, drawn over the picture: boxes with their labels, the last commands, a status line, a level meter, and
+//! on request what is heard.
 //!
 //! Everything scales with the picture: a line of text is a twenty-sixth of its height (18 px of 480, 27 px of 720).
 //! Nothing here knows a clock: the same picture, scene and time give the same pixels. Allocates only when a letter
 //! appears in a size for the first time.
+
+mod sound_panel;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,9 +13,12 @@ use std::time::Duration;
 use ab_glyph::InvalidFont;
 
 use super::canvas::{Area, Canvas, Colour, Pixel};
+use super::colour_map::viridis;
 use super::font::Font;
 use crate::findings::{BoxInFrame, Detection, Keyword, Scene};
 use crate::media::{Levels, MediaTime};
+
+pub use sound_panel::SoundView;
 
 /// For how long a command stays on the picture: long enough to look up from whatever one was doing.
 pub const CAPTION_LASTS: Duration = Duration::from_secs(4);
@@ -71,6 +77,8 @@ pub struct Overlay<'a> {
     pub now: MediaTime,
     /// The status line.
     pub status: Status,
+    /// The panel that shows what is heard, if it is wanted.
+    pub sound: Option<SoundView<'a>>,
 }
 
 /// Draws what is found.
@@ -81,6 +89,10 @@ pub struct Painter {
     line: String,
     /// Where the tags of the picture are, the surest first; used again.
     tags: Vec<Area>,
+    /// The colours of features, from the least to the most.
+    shades: [Colour; 256],
+    /// For each pixel of the sound panel's width its column of the sound picture, used again.
+    column_at: Vec<Option<usize>>,
 }
 
 /// The sizes that follow from a picture's.
@@ -106,22 +118,32 @@ impl Painter {
     /// # Errors
     /// [`InvalidFont`] if the program was built with a damaged font file.
     pub fn new() -> Result<Self, InvalidFont> {
-        Ok(Self { font: Font::new()?, line: String::with_capacity(128), tags: Vec::new() })
+        Ok(Self {
+            font: Font::new()?,
+            line: String::with_capacity(128),
+            tags: Vec::new(),
+            shades: std::array::from_fn(|shade| viridis(shade as f32 / 255.0)),
+            column_at: Vec::new(),
+        })
     }
 
     /// Draws a box with label and score for each of `items`, the first (the surest) on top.
     pub fn detections<P: Pixel>(&mut self, canvas: &mut Canvas<'_, P>, items: &[Detection]) {
-        self.boxes(canvas, items, 0);
+        self.boxes(canvas, items, [0, canvas.height() as i32]);
     }
 
     /// Draws all of `overlay`.
     pub fn overlay<P: Pixel>(&mut self, canvas: &mut Canvas<'_, P>, overlay: &Overlay<'_>) {
-        let Overlay { scene, now, status } = *overlay;
+        let Overlay { scene, now, status, sound } = *overlay;
         let bar_height = self.bar_height(canvas);
         let has_status = status != Status::default() || scene.levels.is_some();
         let mut top = if has_status { bar_height } else { 0 };
+        let bottom = if sound.is_some() { Self::sound_panel_top(canvas) } else { canvas.height() as i32 };
         if let Some(detections) = &scene.detections {
-            self.boxes(canvas, &detections.items, top + bar_height * scene.lost.len() as i32);
+            self.boxes(canvas, &detections.items, [top + bar_height * scene.lost.len() as i32, bottom]);
+        }
+        if let Some(sound) = sound {
+            self.sound_panel(canvas, sound, scene.keywords.iter());
         }
         if has_status {
             self.status_bar(canvas, status, scene.levels, bar_height);
@@ -133,7 +155,7 @@ impl Painter {
             self.alarm(canvas, top);
             top += bar_height;
         }
-        self.captions(canvas, scene.keywords.iter().rev(), now);
+        self.captions(canvas, scene.keywords.iter().rev(), now, bottom);
     }
 
     /// Writes `text` into the middle of an otherwise empty picture.
@@ -148,7 +170,7 @@ impl Painter {
         sizes.text_px as i32 + sizes.margin_px
     }
 
-    fn boxes<P: Pixel>(&mut self, canvas: &mut Canvas<'_, P>, items: &[Detection], top_limit: i32) {
+    fn boxes<P: Pixel>(&mut self, canvas: &mut Canvas<'_, P>, items: &[Detection], limits: [i32; 2]) {
         let sizes = Sizes::of(canvas);
         for detection in items.iter().rev() {
             let area = area_of(detection.bounds, canvas.width(), canvas.height());
@@ -160,7 +182,7 @@ impl Painter {
         // After all boxes: no line may cross a label.
         self.tags.clear();
         for detection in items {
-            let area = self.place_for_tag(canvas, detection, top_limit);
+            let area = self.place_for_tag(canvas, detection, limits);
             self.tags.push(area);
         }
         for (index, detection) in items.iter().enumerate().rev() {
@@ -168,9 +190,14 @@ impl Painter {
         }
     }
 
-    /// Where label and score of a detection go: on its box's upper edge if there is room, else in the next place that
-    /// is free of the tags of surer ones.
-    fn place_for_tag<P: Pixel>(&mut self, canvas: &Canvas<'_, P>, detection: &Detection, top_limit: i32) -> Area {
+    /// Where label and score of a detection go: on its box's upper edge if there is room between the limits, else in the
+    /// next place that is free of the tags of surer ones.
+    fn place_for_tag<P: Pixel>(
+        &mut self,
+        canvas: &Canvas<'_, P>,
+        detection: &Detection,
+        [top_limit, bottom_limit]: [i32; 2],
+    ) -> Area {
         let Sizes { text_px, stroke_px, margin_px } = Sizes::of(canvas);
         self.write_tag(detection);
         let (ascent, descent) = self.font.ascent_descent(text_px);
@@ -178,7 +205,7 @@ impl Painter {
         let bounds = area_of(detection.bounds, canvas.width(), canvas.height());
         let (above, below) = (bounds.top + stroke_px - height, bounds.bottom() - stroke_px);
         let left = bounds.left.min(canvas.width() as i32 - width).max(0);
-        let lowest = canvas.height() as i32 - height;
+        let lowest = bottom_limit - height;
         let at = |top: i32| Area { left, top: top.min(lowest).max(0), width, height };
         let tags = &self.tags;
         let is_free = |area: &Area| !tags.iter().any(|other| other.overlaps(*area));
@@ -269,15 +296,16 @@ impl Painter {
         canvas.text(&mut self.font, shown, text_px, (margin_px, baseline), (WHITE, 255));
     }
 
-    /// The last commands at the bottom, the newest lowest and largest; they fade with their age.
+    /// The last commands above `bottom`, the newest lowest and largest; they fade with their age.
     fn captions<'k, P: Pixel>(
         &mut self,
         canvas: &mut Canvas<'_, P>,
         newest_first: impl Iterator<Item = &'k Keyword>,
         now: MediaTime,
+        bottom: i32,
     ) {
         let Sizes { text_px, margin_px, .. } = Sizes::of(canvas);
-        let mut bottom = canvas.height() as i32 - 2 * margin_px;
+        let mut bottom = bottom - 2 * margin_px;
         let mut size = text_px * 3;
         for keyword in newest_first {
             let opacity = caption_opacity(keyword, now);
@@ -382,7 +410,7 @@ mod tests {
             Status { camera_hz: Some(29.97), detector_hz: Some(14.2), result_age: Some(Duration::from_millis(68)) };
         let now = MediaTime::from_nanos((now_s * 1e9) as i64);
         let mut painter = Painter::new().expect("the built-in font is whole");
-        painter.overlay(&mut canvas, &Overlay { scene, now, status });
+        painter.overlay(&mut canvas, &Overlay { scene, now, status, sound: None });
         pixels
     }
 
@@ -419,7 +447,7 @@ mod tests {
         let mut painter = Painter::new().expect("the built-in font is whole");
         let three = [0.3, 0.36, 0.42].map(|x| detection("person", [x, 0.4, 0.05, 0.3]));
         for neighbour in &three {
-            let area = painter.place_for_tag(&canvas, neighbour, 20);
+            let area = painter.place_for_tag(&canvas, neighbour, [20, 480]);
             assert!(!painter.tags.iter().any(|other| other.overlaps(area)), "{area:?} in {:?}", painter.tags);
             painter.tags.push(area);
         }

@@ -4,9 +4,11 @@
 //! Nothing here knows where frames, detections and keywords come from.
 
 mod canvas;
+mod colour_map;
 pub mod draw;
 mod error;
 pub mod event_log;
+mod feature_axis;
 mod font;
 mod picture;
 mod preview;
@@ -20,10 +22,12 @@ mod video;
 pub mod window;
 
 pub use canvas::{Canvas, Colour, Pixel};
+pub use colour_map::{mixed, viridis};
 pub use error::SinkError;
 pub use event_log::EventLog;
+pub use feature_axis::FeatureAxis;
 pub use picture::window_pixels;
-pub use preview::{Preview, PreviewConfig, PreviewMode, PreviewWays};
+pub use preview::{Ear, Preview, PreviewConfig, PreviewMode, PreviewWays};
 pub use recording::Recording;
 pub use supervisor::Opening;
 pub use terminal::Terminal;

@@ -1,5 +1,7 @@
 //! The preview: the newest frame with the newest scene over it, for the window.
 //!
+//! On request it shows what is heard as well.
+//!
 //! Never waits for the window: it puts each finished picture where the window's process finds it. Composes nothing
 //! while there is no window.
 
@@ -11,13 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use super::SinkError;
 use super::canvas::{Canvas, Colour, Pixel};
-use super::draw::{Overlay, Painter, Status};
+use super::draw::{Overlay, Painter, SoundView, Status};
+use super::feature_axis::FeatureAxis;
 use super::picture::{Scaler, fitted, window_pixels};
 use super::rate::Rate;
 use super::supervisor::{Opening, Supervisor, Wish};
-use crate::findings::{Event, EventKind, Scene};
-use crate::flow::{Either, Next, Reader, Stage, StageError, Stop, Subscriber, Way};
-use crate::media::{Frame, LARGEST_SIDE, MediaTime};
+use crate::findings::{Event, EventKind, Scene, SoundPicture};
+use crate::flow::{Demand, Either, Next, Reader, Stage, StageError, Stop, Subscriber, Way};
+use crate::media::{Frame, LARGEST_SIDE, MediaTime, Pooled};
 
 /// The longest time without a new drawing: it moves the level meter, and lets old commands go.
 const TICK: Duration = Duration::from_millis(50);
@@ -70,6 +73,17 @@ pub struct PreviewWays {
     pub boxes: Way,
 }
 
+/// Where the preview learns what is heard; see [`Preview::hearing`].
+#[derive(Debug)]
+pub struct Ear {
+    /// The newest picture of the sound.
+    pub pictures: Reader<Pooled<SoundPicture>>,
+    /// Told whether anybody looks at them.
+    pub demand: Demand,
+    /// What the rows of the pictures are.
+    pub axis: FeatureAxis,
+}
+
 /// A stage that shows what is seen and heard.
 ///
 /// It draws each frame as it comes, and once more when the detections of just this frame come, so that a fast detector's
@@ -85,6 +99,7 @@ pub struct Preview {
     largest: (u32, u32),
     frames: Option<Reader<Frame>>,
     findings: Subscriber<Event>,
+    ear: Option<Ear>,
     painter: Painter,
     ways: PreviewWays,
 }
@@ -127,7 +142,15 @@ impl Preview {
     ) -> Result<Self, SinkError> {
         let side = |side: u32| side.clamp(1, LARGEST_SIDE);
         let largest = (side(config.largest_width), side(config.largest_height));
-        Ok(Self { opening, largest, frames, findings, painter: Painter::new()?, ways: PreviewWays::default() })
+        let (painter, ways) = (Painter::new()?, PreviewWays::default());
+        Ok(Self { opening, largest, frames, findings, ear: None, painter, ways })
+    }
+
+    /// The same preview, which shows what `ear` gives when the user asks for it by the key `m`.
+    #[must_use]
+    pub fn hearing(mut self, ear: Ear) -> Self {
+        self.ear = Some(ear);
+        self
     }
 
     /// The same preview, which tells `ways` how long they take.
@@ -148,6 +171,7 @@ impl Stage for Preview {
         let mut window = Supervisor::new(self.opening.clone(), room);
         let mut view = View::new(if self.frames.is_some() { AWAITED } else { "no camera" });
         let mut frames = self.frames.as_ref();
+        let mut panel = SoundPanel::new(self.ear.as_ref());
         let mut drawn = Instant::now();
         while !stop.is_requested() {
             let patience = TICK.saturating_sub(drawn.elapsed());
@@ -172,10 +196,18 @@ impl Stage for Preview {
             while let Some(event) = self.findings.try_next() {
                 is_due |= view.take_event(&event);
             }
-            if window.look() == Wish::Stop {
-                stop.request();
-                break;
+            match window.look() {
+                Wish::Stop => {
+                    stop.request();
+                    break;
+                }
+                Wish::ToggleSound => {
+                    panel.toggle();
+                    is_due = true;
+                }
+                Wish::GoOn => {}
             }
+            panel.take_newest();
             if !is_due && drawn.elapsed() < TICK {
                 continue;
             }
@@ -185,7 +217,7 @@ impl Stage for Preview {
             }
             let (width, height) = view.size;
             if let Some(pixels) = window.next(width, height) {
-                view.compose(pixels, &mut self.painter);
+                view.compose(pixels, panel.view(), &mut self.painter);
                 window.publish();
                 view.handed_over(&self.ways);
             }
@@ -193,6 +225,61 @@ impl Stage for Preview {
         Ok(())
     }
 }
+
+/// The panel that shows what is heard, while it is wanted.
+#[derive(Debug)]
+struct SoundPanel<'e> {
+    ear: Option<&'e Ear>,
+    is_shown: bool,
+    /// The newest picture of the sound, with the time at which it came and by how much it is newer than the one before.
+    newest: Option<(Pooled<SoundPicture>, Instant, Duration)>,
+}
+
+impl<'e> SoundPanel<'e> {
+    /// A panel that is not shown.
+    fn new(ear: Option<&'e Ear>) -> Self {
+        // It may be wanted still of a preview that failed.
+        ear.inspect(|ear| ear.demand.set(false));
+        Self { ear, is_shown: false, newest: None }
+    }
+
+    fn toggle(&mut self) {
+        self.is_shown = !self.is_shown;
+        self.ear.inspect(|ear| ear.demand.set(self.is_shown));
+        if !self.is_shown {
+            self.newest = None;
+        }
+    }
+
+    fn take_newest(&mut self) {
+        let Some(picture) = self.ear.and_then(|ear| ear.pictures.try_next()) else { return };
+        // One that was under way when the panel went would be old when it comes back.
+        if self.is_shown {
+            let before = self.newest.as_ref().map_or(picture.time(), |(before, ..)| before.time());
+            let newer = (picture.time() - before.since_start()).since_start().min(LONGEST_SCROLL);
+            self.newest = Some((picture, Instant::now(), newer));
+        }
+    }
+
+    /// What is to be drawn now. The spotter looks ten times a second; in between, the picture scrolls on to the newest
+    /// look, evenly and therefore one look late.
+    fn view(&self) -> Option<SoundView<'_>> {
+        if !self.is_shown {
+            return None;
+        }
+        Some(match (self.ear, &self.newest) {
+            (None, _) => SoundView::Nothing("no microphone, or no model for words"),
+            (Some(_), None) => SoundView::Nothing("no sound yet"),
+            (Some(Ear { axis, .. }), Some((picture, came, newer))) => {
+                let until = picture.time() - newer.saturating_sub(came.elapsed());
+                SoundView::Heard { picture, axis, until }
+            }
+        })
+    }
+}
+
+/// The picture of the sound lags behind by no more than this, whatever the spotter's step.
+const LONGEST_SCROLL: Duration = Duration::from_millis(200);
 
 /// Said in place of a picture that may come.
 const AWAITED: &str = "no picture yet";
@@ -282,7 +369,7 @@ impl View {
     }
 
     /// Draws all into `pixels`, which are as many as `size` says.
-    fn compose(&self, pixels: &mut [u32], painter: &mut Painter) {
+    fn compose(&self, pixels: &mut [u32], sound: Option<SoundView<'_>>, painter: &mut Painter) {
         match self.frame.as_ref().and_then(|frame| frame.rgb().ok()) {
             Some(rgb) => window_pixels(self.scaler.again(rgb, self.size), pixels),
             None => pixels.fill(u32::from_colour(PANEL)),
@@ -297,6 +384,6 @@ impl View {
             detector_hz: self.detector.hz(now_s),
             result_age: self.scene.detections.as_ref().map(|detections| detections.captured.elapsed()),
         };
-        painter.overlay(canvas, &Overlay { scene: &self.scene, now: self.now, status });
+        painter.overlay(canvas, &Overlay { scene: &self.scene, now: self.now, status, sound });
     }
 }

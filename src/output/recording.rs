@@ -281,7 +281,7 @@ impl Pictures<'_> {
                 detector_hz: self.rates.detector.hz(now.as_secs()),
                 result_age: detections.map(|detections| (now - detections.time.since_start()).since_start()),
             };
-            self.painter.overlay(&mut canvas, &Overlay { scene, now, status });
+            self.painter.overlay(&mut canvas, &Overlay { scene, now, status, sound: None });
         }
         Drawn { size: (last.width, last.height), sequence: last.sequence, time: now }
     }

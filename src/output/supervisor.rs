@@ -60,6 +60,8 @@ pub(super) struct Supervisor {
 pub(super) enum Wish {
     GoOn,
     Stop,
+    /// To see what is heard, or no longer.
+    ToggleSound,
 }
 
 impl Supervisor {
@@ -92,8 +94,12 @@ impl Supervisor {
         while let Ok(word) = window.words.try_recv() {
             match word {
                 Word::Quit => return Wish::Stop,
+                // What else was said, and an end, is found at the next look.
+                Word::Sound => return Wish::ToggleSound,
                 Word::Shown => {
-                    tracing::info!("The window is open: q stops, s saves the picture, space freezes it.");
+                    tracing::info!(
+                        "The window is open: q stops, m shows what is heard, s saves the picture, space freezes it."
+                    );
                     (window.shown, self.told) = (Some(Instant::now()), false);
                 }
                 Word::Saved(file) => tracing::info!("Saved {}.", self.opening.folder.join(file).display()),

@@ -48,6 +48,8 @@ pub(super) enum Word {
     Shown,
     /// The user asked to stop: by `q`, by Escape, or by closing the window.
     Quit,
+    /// The user wants to see what is heard, or no longer.
+    Sound,
     /// A screenshot was saved under this name.
     Saved(String),
     /// A screenshot was not saved, for this reason.
@@ -61,6 +63,7 @@ impl Word {
         match (name, rest) {
             ("shown", "") => Some(Self::Shown),
             ("quit", "") => Some(Self::Quit),
+            ("sound", "") => Some(Self::Sound),
             ("saved", file) => Some(Self::Saved(file.to_owned())),
             ("not-saved", reason) => Some(Self::NotSaved(reason.to_owned())),
             _ => None,
@@ -71,6 +74,7 @@ impl Word {
         let (name, rest) = match self {
             Self::Shown => ("shown", None),
             Self::Quit => ("quit", None),
+            Self::Sound => ("sound", None),
             Self::Saved(file) => ("saved", Some(file)),
             Self::NotSaved(reason) => ("not-saved", Some(reason)),
         };
@@ -85,6 +89,7 @@ impl Word {
 ///
 /// - `q`, Escape: asks the program to stop
 /// - `s`: saves the picture as `lookhear-<time>.png` in the current folder
+/// - `m`: shows what the machine hears, or shows it no longer
 /// - space: freezes the picture, and lets it go on
 ///
 /// # Errors
@@ -123,6 +128,7 @@ pub fn run_child() -> Result<(), WindowError> {
                     window.set_title(if frozen { "lookhear (frozen)" } else { TITLE });
                 }
                 Key::S => wants_file = true,
+                Key::M => Word::Sound.say(),
                 _ => {}
             }
         }
@@ -240,7 +246,8 @@ mod tests {
         assert_eq!(Word::of_line("shown"), Some(Word::Shown));
         assert_eq!(Word::of_line("saved my picture.png"), Some(Word::Saved("my picture.png".to_owned())));
         assert_eq!(Word::of_line("quit"), Some(Word::Quit));
-        for noise in ["", "running 1 test", "test child ... ok", "quit!"] {
+        assert_eq!(Word::of_line("sound"), Some(Word::Sound));
+        for noise in ["", "running 1 test", "test child ... ok", "quit!", "sound on"] {
             assert_eq!(Word::of_line(noise), None);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! - **waits for** samples only
 //! - **skips** nothing; of what the ring lost, the time is passed over and the second before is forgotten
-//! - **allocates** nothing after its first round, but for a gap's backlog
+//! - **allocates** nothing after its first round, but for a gap's backlog, and for the first pictures that are shown
 //! - **ends** with the microphone, or on request
 //!
 //! ## Times in order
@@ -15,10 +15,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::spotter::{KeywordsConfig, ListenerError, Look, Spotter};
-use crate::findings::{Event, EventKind, Hearing};
-use crate::flow::{Publisher, RingReader, Stage, StageError, Stop};
-use crate::media::{Levels, MediaTime, SAMPLE_RATE_HZ, WallTime};
+use crate::findings::{Event, EventKind, Hearing, SoundPicture};
+use crate::flow::{Demand, Publisher, RingReader, Stage, StageError, Stop, Writer};
+use crate::media::{Levels, MediaTime, Pool, Pooled, SAMPLE_RATE_HZ, WallTime};
 use crate::model::Bundle;
+
+/// Pictures of the sound: one that is drawn, one that waits to be, one that is being filled.
+const PICTURES: usize = 3;
 
 /// A level every so many samples: ten a second.
 const LEVEL_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 10;
@@ -29,6 +32,20 @@ pub struct Listener {
     samples: RingReader<f32>,
     spotter: Option<Spotter>,
     outlet: Outlet,
+    shown: Option<Shown>,
+}
+
+/// What the spotter hears, for those who want to see it.
+#[derive(Debug)]
+struct Shown {
+    writer: Writer<Pooled<SoundPicture>>,
+    demand: Demand,
+    picture: SoundPicture,
+    /// Which label each word of `picture` is.
+    label_of_word: Vec<usize>,
+    /// Nothing is in `picture`.
+    is_clear: bool,
+    pool: Pool<SoundPicture>,
 }
 
 /// Where findings go, in order.
@@ -66,7 +83,25 @@ impl Listener {
         live: bool,
     ) -> Self {
         let outlet = Outlet { findings, is_live: live, held: VecDeque::new() };
-        Self { samples, spotter, outlet }
+        Self { samples, spotter, outlet, shown: None }
+    }
+
+    /// The same listener, which gives `writer` a picture of the last seconds of sound with every look of its spotter, while
+    /// `demand` is there; without a spotter there is none to give.
+    #[must_use]
+    pub fn shown(mut self, writer: Writer<Pooled<SoundPicture>>, demand: Demand) -> Self {
+        self.shown = self.spotter.as_ref().map(|spotter| {
+            let thresholds = spotter.settings().thresholds.iter().enumerate();
+            Shown {
+                writer,
+                demand,
+                picture: spotter.sound_picture(),
+                label_of_word: thresholds.filter_map(|(label, threshold)| threshold.map(|_| label)).collect(),
+                is_clear: true,
+                pool: Pool::new(PICTURES),
+            }
+        });
+        self
     }
 
     fn listen(&mut self, stop: &Stop) -> Result<(), ListenerError> {
@@ -76,10 +111,10 @@ impl Listener {
             if self.samples.take_into(&mut block.samples, LEVEL_SAMPLES - before, stop) == 0 {
                 break;
             }
-            self.hear(&mut block, before)?;
+            self.hear(&mut block, before, stop)?;
             let lost = self.samples.newly_lost();
             if lost > 0 {
-                self.pass_over(lost, &mut block)?;
+                self.pass_over(lost, &mut block, stop)?;
             }
         }
         if let Some(spotter) = &mut self.spotter
@@ -93,11 +128,16 @@ impl Listener {
     }
 
     /// Hears the samples of `block` from number `before` on; tells the level of a full one.
-    fn hear(&mut self, block: &mut Block, before: usize) -> Result<(), ListenerError> {
+    fn hear(&mut self, block: &mut Block, before: usize, stop: &Stop) -> Result<(), ListenerError> {
         let mut lag = Duration::ZERO;
         if let Some(spotter) = &mut self.spotter {
             lag = spotter.lag();
-            spotter.hear(&block.samples[before..], |look| self.outlet.look(look, lag))?;
+            spotter.hear(&block.samples[before..], |look| {
+                if let Some(shown) = &mut self.shown {
+                    shown.look(&look, stop);
+                }
+                self.outlet.look(look, lag);
+            })?;
         }
         if block.samples.len() == LEVEL_SAMPLES {
             block.end += LEVEL_SAMPLES as u64;
@@ -110,7 +150,7 @@ impl Listener {
     }
 
     /// Passes over `lost` samples. What is in the ring now came before them: samples are lost when the ring is full.
-    fn pass_over(&mut self, lost: u64, block: &mut Block) -> Result<(), ListenerError> {
+    fn pass_over(&mut self, lost: u64, block: &mut Block, stop: &Stop) -> Result<(), ListenerError> {
         let mut backlog = Vec::new();
         self.samples.try_take_into(&mut backlog, usize::MAX);
         let mut rest = backlog.as_slice();
@@ -118,7 +158,7 @@ impl Listener {
             let before = block.samples.len();
             let (now, later) = rest.split_at(rest.len().min(LEVEL_SAMPLES - before));
             block.samples.extend_from_slice(now);
-            self.hear(block, before)?;
+            self.hear(block, before, stop)?;
             rest = later;
         }
         tracing::debug!(lost, "passes over samples that were lost");
@@ -138,6 +178,31 @@ impl Stage for Listener {
 
     fn run(&mut self, stop: &Stop) -> Result<(), StageError> {
         self.listen(stop).map_err(StageError::last)
+    }
+}
+
+impl Shown {
+    /// Adds a look to the picture and hands that on, if somebody wants it.
+    fn look(&mut self, look: &Look<'_>, stop: &Stop) {
+        if !self.demand.is_there() {
+            if !self.is_clear {
+                self.picture.clear();
+                self.is_clear = true;
+            }
+            return;
+        }
+        self.is_clear = false;
+        self.picture.look(look.time, look.window, self.label_of_word.iter().map(|label| look.smoothed[*label]));
+        let picture = &self.picture;
+        let copied = self.pool.fill(|copy| {
+            copy.copy_from(picture);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        // Without a free one a reader holds all: it sees the next look's.
+        if let Some(Ok(picture)) = copied {
+            // A preview that is gone wants nothing.
+            let _ = self.writer.give(picture, stop);
+        }
     }
 }
 
@@ -195,7 +260,7 @@ mod tests {
     use super::super::scorer::Scorer;
     use super::*;
     use crate::findings::Label;
-    use crate::flow::{Edge, Hub, Ledger, Pace, RingWriter, ring};
+    use crate::flow::{Edge, Hub, Ledger, Pace, RingWriter, handover, ring};
     use crate::model::{Decision, EngineError};
 
     /// Hears "yes" while the middle of its window is loud, silence otherwise.
@@ -283,6 +348,42 @@ mod tests {
         assert_eq!(events.len(), 40);
         let EventKind::Hearing(first) = &events[0].kind else { panic!("a level") };
         assert!((first.levels.peak_dbfs + 0.92).abs() < 0.01 && first.time.as_secs() == 0.1, "{first:?}");
+    }
+
+    #[test]
+    fn what_is_heard_is_shown_to_those_who_look_and_only_then() {
+        let edge = Ledger::new().edge("listener → preview");
+        let (pictures, seen) = handover(Pace::Live, edge.clone());
+        let (mut writer, reader) = ring(100_000, Pace::Complete, Ledger::new().edge("test"));
+        let demand = Demand::default();
+        let publisher = Hub::new(Pace::Live, &Ledger::new()).aside("listener");
+        let listener = Listener::with_spotter(Some(spotter()), reader, publisher, true);
+        let mut listener = listener.shown(pictures, demand.clone());
+        let mut hear = |samples: &[f32]| {
+            writer.push(samples.iter().copied());
+            let mut block = Block { samples: Vec::new(), end: 0 };
+            listener.samples.try_take_into(&mut block.samples, usize::MAX);
+            listener.hear(&mut block, 0, &Stop::new()).expect("it hears");
+        };
+        let samples = clicks(&[1.6]);
+        hear(&samples[..24_000]);
+        assert_eq!(edge.counts().delivered, 0, "nobody looks");
+        demand.set(true);
+        hear(&samples[24_000..40_000]);
+        assert_eq!((edge.counts().delivered, edge.counts().skipped), (10, 9), "the newest replaces the others");
+        let picture = seen.try_next().expect("a picture");
+        assert_eq!((picture.rows(), picture.words().len(), picture.looks().len()), (80, 1, 10));
+        let loudest = |column: usize| picture.column(column).iter().copied().fold(f32::MIN, f32::max);
+        let column_at = |time_s: f64| ((time_s - picture.start().as_secs()) / 0.01).round() as usize;
+        assert!(loudest(column_at(1.61)) > 0.0 && loudest(column_at(1.7)) < 0.0, "the click is where it was");
+        let sure = picture.looks().enumerate().filter(|(look, _)| picture.score(*look, 0) > 0.8);
+        // It is for 0.58 s, in five looks or six, of which the average follows after two.
+        assert!(sure.count() >= 3, "the script was sure of its word");
+        demand.set(false);
+        hear(&samples[40_000..56_000]);
+        demand.set(true);
+        hear(&samples[56_000..60_000]);
+        assert_eq!(seen.try_next().expect("a picture").looks().len(), 2, "what nobody looked at is not kept");
     }
 
     #[test]

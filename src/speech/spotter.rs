@@ -17,7 +17,7 @@ use super::features::{FeatureExtractor, Framing, FrontEndError};
 use super::gain::{Gain, GainConfig};
 use super::scorer::{Scorer, TfliteScorer};
 use super::wake_word::WakeWord;
-use crate::findings::{Keyword, Label};
+use crate::findings::{Keyword, Label, ShownWord, SoundPicture};
 use crate::media::{MediaTime, SAMPLE_RATE_HZ};
 use crate::model::{Bundle, Decision, EngineError, FrontEnd, Task};
 
@@ -127,6 +127,9 @@ pub struct Look<'a> {
     pub keyword: Option<Keyword>,
     /// Whether the activity gate was open. If not, the model did not run: the scores are those of silence.
     pub is_active: bool,
+    /// The features of that second, column after column, the oldest first, in two pieces that follow each other; empty
+    /// while the gate is closed.
+    pub window: [&'a [f32]; 2],
 }
 
 /// Samples in, keywords out. No thread, clock or channel; nothing is allocated after it is made.
@@ -242,6 +245,17 @@ impl Spotter {
         &self.labels
     }
 
+    /// A picture of what it hears, empty as yet: it gets each look's window, and of the smoothed scores those of the
+    /// labels that have a threshold.
+    pub fn sound_picture(&self) -> SoundPicture {
+        let step_samples = self.sight.extractor.front_end().step_samples as u64;
+        let step = MediaTime::of_count(step_samples, SAMPLE_RATE_HZ, 1).since_start();
+        let words = self.labels.iter().zip(&self.settings().thresholds);
+        let words = words
+            .filter_map(|(label, threshold)| threshold.map(|threshold| ShownWord { label: label.clone(), threshold }));
+        SoundPicture::new(self.sight.extractor.rows(), step, words)
+    }
+
     /// What it decides by.
     pub fn settings(&self) -> &DecisionSettings {
         self.decider.settings()
@@ -295,7 +309,10 @@ impl Spotter {
             time: (time - self.lag).max(MediaTime::ZERO),
             decided: time,
         });
-        Look { time, scores: &self.sight.scores, smoothed: self.decider.smoothed(), keyword, is_active }
+        let Sight { columns, oldest, scores, .. } = &self.sight;
+        let (newer, older) = columns.split_at(*oldest);
+        let window = if is_active { [older, newer] } else { [&[][..]; 2] };
+        Look { time, scores, smoothed: self.decider.smoothed(), keyword, is_active, window }
     }
 
     /// Passes over `count` samples that were lost, and forgets what came before: across a gap there is no word.

@@ -94,7 +94,7 @@ impl Screen {
         window_pixels(rgb, window);
         let mut canvas =
             Canvas::new(window, rgb.width, rgb.height).ok_or_else(|| anyhow!("A picture has no pixels."))?;
-        painter.overlay(&mut canvas, &Overlay { scene, now: MediaTime::ZERO, status: *status });
+        painter.overlay(&mut canvas, &Overlay { scene, now: MediaTime::ZERO, status: *status, sound: None });
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use image::{Rgb, RgbImage};
 
 use crate::media::SAMPLE_RATE_HZ;
 use crate::model::{Feature, FrontEnd};
+use crate::output::{FeatureAxis, mixed, viridis};
 
 /// The map's height is at least this, so that thirteen coefficients are as easy to see as 257 frequencies.
 const LEAST_HEIGHT: u32 = 390;
@@ -21,20 +22,6 @@ const BACKGROUND: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([40, 40, 40]);
 /// Magnitudes are shown in decibels; below this they are drawn as silence.
 const FLOOR_DB: f32 = -60.0;
-
-/// Nine steps of the colour map "viridis" (van der Walt and Smith, matplotlib, CC0): its lightness grows evenly, so that
-/// equal steps look equal, also to the colour-blind and in grey.
-const VIRIDIS: [[u8; 3]; 9] = [
-    [68, 1, 84],
-    [71, 44, 122],
-    [59, 81, 139],
-    [44, 113, 142],
-    [33, 144, 141],
-    [39, 173, 129],
-    [92, 200, 99],
-    [170, 220, 50],
-    [253, 231, 37],
-];
 
 /// Features, ready to be drawn.
 pub(super) struct HeatMap<'a> {
@@ -67,14 +54,14 @@ impl<'a> HeatMap<'a> {
             let to = ((u64::from(x) + 1) * u64::from(columns)).div_ceil(u64::from(width)) as usize;
             for row in 0..self.rows {
                 let loudest = (from..to).map(|column| self.values[column * self.rows + row]).fold(f32::MIN, f32::max);
-                let colour = colour_of((loudest - low) / (high - low));
+                let colour = Rgb(viridis((loudest - low) / (high - low)));
                 let bottom = TOP + height - row as u32 * row_height;
                 (bottom - row_height..bottom).for_each(|y| canvas.put_pixel(MARGIN[0] + x, y, colour));
             }
         }
         let mut axes = Axes { canvas: &mut canvas, font, width, height };
         axes.time(columns as usize * self.front_end.step_samples);
-        axes.rows(|hz_or_row| self.place_of(hz_or_row), self.feature);
+        axes.rows(&FeatureAxis::of(self.front_end), self.rows);
         axes.bar(low, high, self.unit());
         Ok(canvas)
     }
@@ -91,17 +78,6 @@ impl<'a> HeatMap<'a> {
             Feature::Spectrogram => "dB",
             Feature::LogMel => "ln",
             Feature::Mfcc => "",
-        }
-    }
-
-    /// How far up a frequency in hertz (or of a cepstrum, a coefficient's number) lies, 0…1.
-    fn place_of(&self, mark: f32) -> f32 {
-        let mel = |hz: f32| (hz / 700.0).ln_1p();
-        let (low, high) = (self.front_end.low_hz, self.front_end.high_hz);
-        match self.feature {
-            Feature::Spectrogram => mark / (SAMPLE_RATE_HZ / 2) as f32,
-            Feature::LogMel => (mel(mark) - mel(low)) / (mel(high) - mel(low)),
-            Feature::Mfcc => (mark + 0.5) / self.rows as f32,
         }
     }
 }
@@ -131,14 +107,9 @@ impl Axes<'_> {
     }
 
     /// Frequencies, or numbers of coefficients, left of the map.
-    fn rows(&mut self, place_of: impl Fn(f32) -> f32, feature: Feature) {
-        let marks: &[(f32, &str)] = match feature {
-            Feature::Spectrogram => &[(0.0, "0 Hz"), (2e3, "2 kHz"), (4e3, "4 kHz"), (6e3, "6 kHz"), (8e3, "8 kHz")],
-            Feature::LogMel => &[(250.0, "250 Hz"), (500.0, "500 Hz"), (1e3, "1 kHz"), (2e3, "2 kHz"), (4e3, "4 kHz")],
-            Feature::Mfcc => &[(0.0, "0"), (4.0, "4"), (8.0, "8"), (12.0, "12")],
-        };
-        for (mark, text) in marks {
-            let y = TOP as f32 + self.height as f32 * (1.0 - place_of(*mark));
+    fn rows(&mut self, axis: &FeatureAxis, rows: usize) {
+        for (mark, text) in axis.marks() {
+            let y = TOP as f32 + self.height as f32 * (1.0 - axis.place_of(*mark, rows));
             (MARGIN[0] - 5..MARGIN[0]).for_each(|x| self.dot(x, y as u32));
             self.text(text, 4.0, (y - TEXT / 2.0).max(0.0));
         }
@@ -148,7 +119,7 @@ impl Axes<'_> {
     fn bar(&mut self, low: f32, high: f32, unit: &str) {
         let left = MARGIN[0] + self.width + 20;
         for y in 0..self.height {
-            let colour = colour_of(1.0 - y as f32 / self.height as f32);
+            let colour = Rgb(viridis(1.0 - y as f32 / self.height as f32));
             (left..left + 18).for_each(|x| self.canvas.put_pixel(x, TOP + y, colour));
         }
         for quarter in 0..=4 {
@@ -180,23 +151,11 @@ impl Axes<'_> {
                 let (x, y) = (corner.x as i64 + i64::from(dx), corner.y as i64 + i64::from(dy));
                 let place = u32::try_from(x).ok().zip(u32::try_from(y).ok());
                 if let Some(pixel) = place.and_then(|(x, y)| self.canvas.get_pixel_mut_checked(x, y)) {
-                    *pixel = mixed(pixel.0, INK.0, coverage);
+                    *pixel = Rgb(mixed(pixel.0, INK.0, coverage));
                 }
             });
         }
     }
-}
-
-/// The colour of a value of 0…1.
-fn colour_of(value: f32) -> Rgb<u8> {
-    let place = value.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f32;
-    let below = (place as usize).min(VIRIDIS.len() - 2);
-    mixed(VIRIDIS[below], VIRIDIS[below + 1], place - below as f32)
-}
-
-fn mixed(from: [u8; 3], to: [u8; 3], share: f32) -> Rgb<u8> {
-    let mix = |from: u8, to: u8| (f32::from(from) + (f32::from(to) - f32::from(from)) * share.clamp(0.0, 1.0)) as u8;
-    Rgb([mix(from[0], to[0]), mix(from[1], to[1]), mix(from[2], to[2])])
 }
 
 #[cfg(test)]
@@ -213,8 +172,8 @@ mod tests {
         let (width, height) = (20 * COLUMN_WIDTH, 5 * 80);
         assert_eq!(picture.dimensions(), (MARGIN[0] + width + MARGIN[1], TOP + height + MARGIN[2]));
         let at = |x: u32, y: u32| picture.get_pixel(MARGIN[0] + x, TOP + y).0;
-        assert_eq!(at(width - 1, height - 1), VIRIDIS[8]);
-        assert_eq!((at(0, height - 1), at(width - 1, 0)), (VIRIDIS[0], VIRIDIS[0]));
+        assert_eq!(at(width - 1, height - 1), viridis(1.0));
+        assert_eq!((at(0, height - 1), at(width - 1, 0)), (viridis(0.0), viridis(0.0)));
     }
 
     #[test]
