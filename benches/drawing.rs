@@ -1,16 +1,17 @@
 //! The overlay on a picture: ours beside what a user would take instead.
 //!
 //! `cargo bench --bench drawing`. One iteration draws three boxes with labels, a command, a status line and a level meter
-//! on a picture that is there already.
+//! on a picture that is there already; `ours_with_what_is_heard` draws the panel of the key `m` as well.
 
 use std::time::Duration;
 
 use ab_glyph::{Font, FontRef, ScaleFont};
 use divan::{Bencher, black_box};
-use lookhear::findings::{BoxInFrame, Detection, Detections, Keyword, Scene};
+use lookhear::findings::{BoxInFrame, Detection, Detections, Keyword, Scene, ShownWord, SoundPicture};
 use lookhear::media::{Levels, MediaTime, Pool};
-use lookhear::output::Canvas;
-use lookhear::output::draw::{Overlay, Painter, Status};
+use lookhear::output::draw::{Overlay, Painter, SoundView, Status};
+use lookhear::output::{Canvas, FeatureAxis};
+use lookhear::speech::DEFAULT_FRONT_END;
 
 /// Of a camera, and the largest of a preview.
 const SIZES: [(u32, u32); 2] = [(640, 480), (1280, 720)];
@@ -53,6 +54,36 @@ fn ours(bencher: Bencher, (width, height): (u32, u32)) {
             &mut canvas,
             black_box(&Overlay { scene: &scene, now: seconds(1.5), status: status(), sound: None }),
         );
+    });
+}
+
+/// Three seconds of noise in 40 bands, with ten words that come and go.
+fn sound() -> SoundPicture {
+    let words = ["yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"];
+    let words = words.map(|label| ShownWord { label: label.into(), threshold: 0.75 });
+    let mut picture = SoundPicture::new(40, Duration::from_millis(10), words);
+    let mut window = [0.0f32; 100 * 40];
+    let mut noise = 1u32;
+    for look in 0..32u32 {
+        for value in &mut window {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = (noise >> 16) as f32 / 6_000.0 - 7.0;
+        }
+        let score = |word: u32| if look / 3 == word { 0.9 } else { 0.02 };
+        picture.look(seconds(f64::from(look) / 10.0), [&window, &[]], (0..10).map(score));
+    }
+    picture
+}
+
+#[divan::bench(args = SIZES)]
+fn ours_with_what_is_heard(bencher: Bencher, (width, height): (u32, u32)) {
+    let (scene, mut painter) = (scene(), Painter::new().expect("the built-in font is whole"));
+    let (picture, axis) = (sound(), FeatureAxis::of(&DEFAULT_FRONT_END));
+    let mut pixels = vec![0u32; width as usize * height as usize];
+    bencher.bench_local(|| {
+        let mut canvas = Canvas::new(&mut pixels, width, height).expect("enough pixels");
+        let sound = Some(SoundView::Heard { picture: &picture, axis: &axis, until: picture.time() });
+        painter.overlay(&mut canvas, black_box(&Overlay { scene: &scene, now: seconds(1.5), status: status(), sound }));
     });
 }
 

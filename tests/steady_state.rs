@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use lookhear::config::{Config, PaceConfig};
 use lookhear::findings::{BoxInFrame, Detection, Detections, Event, EventKind, Label};
-use lookhear::flow::{Hub, Ledger, Pace, Stage, Stop, handover};
+use lookhear::flow::{Demand, Hub, Ledger, Pace, Stage, Stop, handover, ring};
 use lookhear::media::{FramePool, Geometry, MediaTime, PixelFormat, Pool};
-use lookhear::output::{Opening, Preview, PreviewConfig, PreviewMode, PreviewWays};
+use lookhear::microphone::read_file;
+use lookhear::output::{Ear, FeatureAxis, Opening, Preview, PreviewConfig, PreviewMode, PreviewWays};
 use lookhear::pipeline::{Bundles, Pipeline};
+use lookhear::speech::{DEFAULT_FRONT_END, Listener};
 
 /// Frames of one round: seven seconds of the demo at its ten frames a second.
 const ROUND: u64 = 70;
@@ -88,6 +90,7 @@ fn from_the_second_round_on_the_pipeline_allocates_nothing_for_a_frame() {
     assert!(allocated <= NOISE, "{allocated} allocations for {} frames", 2 * ROUND - 5);
 }
 
+/// With the panel that shows what is heard, by a real listener.
 #[test]
 fn after_the_first_pictures_the_preview_allocates_nothing_for_a_frame() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,14 +98,26 @@ fn after_the_first_pictures_the_preview_allocates_nothing_for_a_frame() {
     let (writer, reader) = handover(Pace::Complete, ledger.edge("camera → preview"));
     let mut hub = Hub::new(Pace::Live, &ledger);
     let (publisher, findings) = (hub.publisher("test"), hub.subscribe("preview", false));
-    // A window's process that shows nothing, and needs no display for it.
-    let opening = Opening { program: "sleep".into(), arguments: vec!["3600".into()], ..Opening::default() };
+    // A window's process that shows nothing, needs no display for it, and says that `m` was pressed.
+    let arguments = ["-c", "echo sound; exec sleep 3600"].map(Into::into).to_vec();
+    let opening = Opening { program: "sh".into(), arguments, ..Opening::default() };
     let preview = Preview::new(&PreviewConfig::default(), opening, Some(reader), findings).expect("it is whole");
-    let mut preview = preview.timed(ways.clone());
+    let edge = ledger.edge("listener → preview");
+    let ((pictures, shown), demand) = (handover(Pace::Live, edge.clone()), Demand::default());
+    let ear = Ear { pictures: shown, demand: demand.clone(), axis: FeatureAxis::of(&DEFAULT_FRONT_END) };
+    let mut preview = preview.timed(ways.clone()).hearing(ear);
+    let (config, bundles) = (Config::default(), Bundles::open(&Config::default()).expect("the bundles that we ship"));
+    let (mut microphone, samples) = ring(64_000, Pace::Live, ledger.edge("microphone → listener"));
+    let listener = Listener::new(&config.keywords, bundles.keywords.as_ref(), samples, hub.publisher("listener"), true);
+    let mut listener = listener.expect("it fits").shown(pictures, demand);
+    // The same words in both rounds, so that no letter is new in the second.
+    let sound = read_file(Path::new("assets/demo/commands.wav")).expect("the demo's sound");
     let (mut frames, mut seen, label) = (FramePool::new(6), Pool::<Detections>::new(6), Label::from("person"));
     let (watched, life) = (ways.clone(), stop.clone());
     let mut show = move |sequence: u64| {
         let time = MediaTime::of_count(sequence, 30, 1);
+        let place = (sequence % 200) as usize * 533;
+        microphone.push(sound[place..place + 533].iter().copied());
         let frame = frames.fill(|buffer| {
             buffer.begin(Geometry::packed(PixelFormat::Yuyv, 640, 480), sequence, time).resize(640 * 480 * 2, 90);
             Ok::<_, ()>(())
@@ -124,6 +139,9 @@ fn after_the_first_pictures_the_preview_allocates_nothing_for_a_frame() {
     };
     std::thread::scope(|scope| {
         scope.spawn(|| preview.run(&stop).expect("a preview does not fail"));
+        let life = stop.clone();
+        // The hub ends when nobody publishes any more: the listener goes with its thread.
+        scope.spawn(move || listener.run(&life).expect("it listens"));
         scope.spawn(|| hub.run(&Stop::new()));
         (0..200).for_each(&mut show);
         let before = allocations::of_other_threads();
@@ -134,4 +152,5 @@ fn after_the_first_pictures_the_preview_allocates_nothing_for_a_frame() {
         assert!(allocated <= NOISE, "{allocated} allocations for 200 pictures");
     });
     assert!(ways.picture.times().count >= 400, "{:?}", ways.picture.times());
+    assert!(edge.counts().used > 50, "the sound was shown: {:?}", edge.counts());
 }

@@ -5,16 +5,19 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lookhear::findings::{BoxInFrame, Detection, Detections, Event, EventKind, Hearing, Keyword};
-use lookhear::flow::{Edge, Hub, Ledger, Pace, Stage, Stop, handover};
-use lookhear::media::{FramePool, Geometry, Levels, MediaTime, PixelFormat, Pool};
+use lookhear::findings::{
+    BoxInFrame, Detection, Detections, Event, EventKind, Hearing, Keyword, ShownWord, SoundPicture,
+};
+use lookhear::flow::{Demand, Edge, Hub, Ledger, Pace, Stage, Stop, Writer, handover};
+use lookhear::media::{FramePool, Geometry, Levels, MediaTime, PixelFormat, Pool, Pooled};
 use lookhear::output::window::{WindowError, run_child};
-use lookhear::output::{Opening, Preview, PreviewConfig};
+use lookhear::output::{Ear, FeatureAxis, Opening, Preview, PreviewConfig, viridis};
+use lookhear::speech::DEFAULT_FRONT_END;
 
 /// What must have happened by then, on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +32,13 @@ fn child_entry() {
             std::process::exit(1);
         }
     }
+}
+
+/// A display that one test gives up for a moment must not be another's: one at a time has servers.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An X server without a screen.
@@ -80,17 +90,31 @@ impl XServer {
 
     /// Waits until the window shows the four colours of the test's frames.
     fn wait_for_picture(&self, folder: &Path) -> image::RgbImage {
+        self.wait_for_colours(
+            folder,
+            "the picture",
+            QUARTERS.map(|([x, y], colour)| ([x * 320 + 160, y * 240 + 120], colour)),
+        )
+    }
+
+    /// Waits until the screen has these colours, but for the losses of a display, at these places.
+    fn wait_for_colours<const N: usize>(
+        &self,
+        folder: &Path,
+        what: &str,
+        colours: [([u32; 2], [u8; 3]); N],
+    ) -> image::RgbImage {
         let start = Instant::now();
         loop {
             let screen = self.screen(folder);
-            let right = QUARTERS.iter().all(|([x, y], colour)| {
-                let pixel = screen.get_pixel(x * 320 + 160, y * 240 + 120).0;
+            let is_there = colours.iter().all(|([x, y], colour)| {
+                let pixel = screen.get_pixel(*x, *y).0;
                 pixel.iter().zip(colour).all(|(seen, given)| seen.abs_diff(*given) < 12)
             });
-            if right {
+            if is_there {
                 return screen;
             }
-            assert!(start.elapsed() < PATIENCE, "the picture is not on the screen");
+            assert!(start.elapsed() < PATIENCE, "{what} is not on the screen");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -114,6 +138,8 @@ struct Show {
     threads: Vec<JoinHandle<()>>,
     preview: JoinHandle<()>,
     alive: Arc<AtomicBool>,
+    /// Whether the preview wants to know what is heard.
+    demand: Demand,
 }
 
 impl Show {
@@ -132,8 +158,11 @@ impl Show {
             folder: folder.to_owned(),
         };
         let findings = hub.subscribe("preview", false);
-        let mut preview =
-            Preview::new(&PreviewConfig::default(), opening, Some(reader), findings).expect("it is whole");
+        let (pictures, demand) = (handover(Pace::Live, ledger.edge("listener → preview")), Demand::default());
+        let mut voice = Voice::new(pictures.0, demand.clone());
+        let ear = Ear { pictures: pictures.1, demand: demand.clone(), axis: FeatureAxis::of(&DEFAULT_FRONT_END) };
+        let preview = Preview::new(&PreviewConfig::default(), opening, Some(reader), findings).expect("it is whole");
+        let mut preview = preview.hearing(ear);
         let preview = std::thread::spawn({
             let (stop, alive) = (stop.clone(), Arc::clone(&alive));
             move || {
@@ -153,6 +182,7 @@ impl Show {
                     });
                     writer.give(frame.expect("a frame is free").expect("filled"), &stop);
                     findings_at(sequence, time, &mut seen).into_iter().for_each(|event| publisher.publish(event));
+                    voice.speak(time, &stop);
                     if !stop.sleep(Duration::from_millis(40)) {
                         break;
                     }
@@ -160,7 +190,7 @@ impl Show {
             }
         });
         let hub = std::thread::spawn(move || hub.run(&Stop::new()));
-        Self { stop, edge, threads: vec![camera, hub], preview, alive }
+        Self { stop, edge, threads: vec![camera, hub], preview, alive, demand }
     }
 
     fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
@@ -177,6 +207,35 @@ impl Show {
         self.preview.join().expect("the preview does not panic");
         assert!(asked.elapsed() < Duration::from_secs(2), "it stops at once");
         self.threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    }
+}
+
+/// What a listener gives: the lowest band of four is as loud as can be, the others silent.
+struct Voice {
+    writer: Writer<Pooled<SoundPicture>>,
+    demand: Demand,
+    picture: SoundPicture,
+    pool: Pool<SoundPicture>,
+}
+
+impl Voice {
+    fn new(writer: Writer<Pooled<SoundPicture>>, demand: Demand) -> Self {
+        let words = ["yes", "no"].map(|label| ShownWord { label: label.into(), threshold: 0.7 });
+        let picture = SoundPicture::new(4, Duration::from_millis(10), words);
+        Self { writer, demand, picture, pool: Pool::new(3) }
+    }
+
+    fn speak(&mut self, time: MediaTime, stop: &Stop) {
+        if !self.demand.is_there() {
+            return;
+        }
+        let second = [9.0f32, -14.0, -14.0, -14.0].repeat(100);
+        self.picture.look(time, [&second, &[]], [0.8, 0.1]);
+        let copied = self.pool.fill(|copy| {
+            copy.copy_from(&self.picture);
+            Ok::<_, ()>(())
+        });
+        self.writer.give(copied.expect("one is free").expect("filled"), stop);
     }
 }
 
@@ -208,6 +267,7 @@ fn findings_at(sequence: u64, time: MediaTime, pool: &mut Pool<Detections>) -> V
 
 #[test]
 fn the_window_shows_the_picture_and_q_stops_the_program() {
+    let _alone = alone();
     let Some(server) = XServer::start(None) else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let show = Show::start(&server.display, folder.path());
@@ -230,7 +290,31 @@ fn the_window_shows_the_picture_and_q_stops_the_program() {
 }
 
 #[test]
+fn m_shows_what_is_heard_until_it_is_pressed_again() {
+    let _alone = alone();
+    let Some(server) = XServer::start(None) else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let show = Show::start(&server.display, folder.path());
+    server.wait_for_picture(folder.path());
+    assert!(!show.demand.is_there(), "nothing is computed that nobody looks at");
+    server.key("m");
+    // The picture's upper half, and of the panel a high and the lowest band.
+    let [upper, ..] = QUARTERS;
+    let (high, low) = (([300, 320], viridis(0.0)), ([300, 388], viridis(1.0)));
+    let screen = server.wait_for_colours(folder.path(), "the sound", [([160, 120], upper.1), high, low]);
+    if let Some(kept) = std::env::var_os("LOOKHEAR_KEEP_SOUND") {
+        screen.save(kept).expect("room");
+    }
+    assert!(show.demand.is_there());
+    server.key("m");
+    server.wait_for_picture(folder.path());
+    assert!(!show.demand.is_there());
+    show.join();
+}
+
+#[test]
 fn a_lost_display_ends_the_window_alone_and_one_that_returns_gets_it_again() {
+    let _alone = alone();
     let Some(server) = XServer::start(None) else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let show = Show::start(&server.display, folder.path());

@@ -127,11 +127,15 @@ impl<'a, P: Pixel> Canvas<'a, P> {
         }
     }
 
-    /// Paints pixels of the column `x` from `top` to `bottom`; those that it covers in part only shine through.
+    /// Paints the column `x` from `top` to `bottom`, softly where they lie within a pixel.
     pub(super) fn column(&mut self, x: i32, [top, bottom]: [f32; 2], colour: Colour) {
-        for y in top.floor() as i32..bottom.ceil() as i32 {
-            let covered = (bottom.min(y as f32 + 1.0) - top.max(y as f32)).clamp(0.0, 1.0);
-            self.fill(Area { left: x, top: y, width: 1, height: 1 }, colour, (covered * 255.0) as u8);
+        let rows =
+            Area { left: x, top: top.floor() as i32, width: 1, height: bottom.ceil() as i32 - top.floor() as i32 };
+        let Some((columns, rows)) = self.visible(rows) else { return };
+        for row in rows {
+            let pixel = &mut self.pixels[row * self.width + columns.start];
+            let covered = bottom.min(row as f32 + 1.0) - top.max(row as f32);
+            *pixel = blended(*pixel, colour, (covered * 255.0) as u8);
         }
     }
 

@@ -158,11 +158,11 @@ impl Painter {
         self.captions(canvas, scene.keywords.iter().rev(), now, bottom);
     }
 
-    /// Writes `text` into the middle of an otherwise empty picture.
+    /// Writes `text` into the upper half of an otherwise empty picture, where nothing covers it.
     pub fn notice<P: Pixel>(&mut self, canvas: &mut Canvas<'_, P>, text: &str) {
         let size = Sizes::of(canvas).text_px * 3 / 2;
         let left = (canvas.width() as i32 - self.font.width(text, size)) / 2;
-        canvas.text(&mut self.font, text, size, (left, canvas.height() as i32 / 2), ([150, 155, 165], 255));
+        canvas.text(&mut self.font, text, size, (left, canvas.height() as i32 / 3), ([150, 155, 165], 255));
     }
 
     fn bar_height<P: Pixel>(&self, canvas: &Canvas<'_, P>) -> i32 {

@@ -238,16 +238,16 @@ struct SoundPanel<'e> {
 impl<'e> SoundPanel<'e> {
     /// A panel that is not shown.
     fn new(ear: Option<&'e Ear>) -> Self {
-        // It may be wanted still of a preview that failed.
-        ear.inspect(|ear| ear.demand.set(false));
-        Self { ear, is_shown: false, newest: None }
+        let mut panel = Self { ear, is_shown: true, newest: None };
+        // A preview that failed may have left its demand behind.
+        panel.toggle();
+        panel
     }
 
     fn toggle(&mut self) {
-        self.is_shown = !self.is_shown;
-        self.ear.inspect(|ear| ear.demand.set(self.is_shown));
-        if !self.is_shown {
-            self.newest = None;
+        (self.is_shown, self.newest) = (!self.is_shown, None);
+        if let Some(ear) = self.ear {
+            ear.demand.set(self.is_shown);
         }
     }
 
