@@ -11,6 +11,7 @@ mod init;
 mod listen;
 mod model;
 mod progress;
+mod record_word;
 mod run;
 
 use std::ffi::OsString;
@@ -55,6 +56,8 @@ enum Command {
     Bench(bench::Args),
     /// Computes what a spotter hears: spectrogram, log-mel, MFCC
     Features(features::Args),
+    /// Records clips of a word, for a spotter of your own
+    RecordWord(record_word::Args),
     /// Shows the configuration that holds, and whence each value comes
     Config(config::Args),
     /// Writes a commented lookhear.toml into the current folder
@@ -99,6 +102,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Model(args) => model::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Features(args) => features::run(args),
+        Command::RecordWord(args) => record_word::run(args),
         Command::Config(args) => config::run(args),
         Command::Init(args) => init::run(args),
         Command::Window => crate::output::window::run_child().map_err(anyhow::Error::from),

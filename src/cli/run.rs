@@ -150,7 +150,7 @@ impl Args {
 }
 
 /// The first interrupt asks everybody to stop; the second ends the program at once, with 130.
-fn stop_on_signals(stop: &Stop) -> std::io::Result<()> {
+pub(super) fn stop_on_signals(stop: &Stop) -> std::io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();

@@ -19,6 +19,7 @@ mod mfcc;
 mod scorer;
 mod spotter;
 mod stft;
+mod take;
 mod wake_word;
 
 pub use activity::{ActivityGate, HOP_SAMPLES};
@@ -32,4 +33,5 @@ pub use mfcc::Cepstrum;
 pub use scorer::{Scorer, TfliteScorer};
 pub use spotter::{KeywordsConfig, ListenerError, Look, Spotter};
 pub use stft::{Stft, hann};
+pub use take::{CLIP_SAMPLES, SpokenWord, TakeFault, clip_around, find_word};
 pub use wake_word::WakeWord;
