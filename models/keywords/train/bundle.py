@@ -62,7 +62,7 @@ def bundle(cache, streams, run, into):
     net = network.build()
     sizes = {form: (run / f"{form}.tflite").stat().st_size for form in measured}
     speeds = {form: round(Spotter(run / f"{form}.tflite").milliseconds(log_mel(samples[0])), 3) for form in measured}
-    lines = [f"shipped: {chosen}", f"best epoch: {(run / 'best.json').read_text()}", f"float: {measured['float']}", f"int8: {measured['int8']}"]
+    lines = [f"shipped: {chosen}", f"float: {measured['float']}", f"int8: {measured['int8']}"]
     lines += [f"bytes: {sizes}", f"ms an inference, one thread: {speeds}"]
     lines += [f"parameters: {net.count_params()}, multiply-adds: {network.multiply_adds(net)}", ""]
     lines += [evaluate.report(cache, spotter), "", stream.markdown(swept, thresholds)]

@@ -1,4 +1,4 @@
-"""Exports the best weights of a run as `float.tflite` and `int8.tflite`, both with float32 input and output.
+"""Exports the weights of a run as `float.tflite` and `int8.tflite`, both with float32 input and output.
 
 int8 means full-integer weights and activations, calibrated on training clips as recorded and augmented; only the two
 ends stay float, so that a caller feeds log-mel and reads scores without knowing a scale.
@@ -45,7 +45,7 @@ def converter_of(model):
 
 def export(cache, run):
     """Writes both models into `run`."""
-    model = network.build(run / "best.weights.h5")
+    model = network.build(run / "average.weights.h5")
     (run / "float.tflite").write_bytes(quietly(converter_of(model).convert))
 
     windows = calibration_windows(cache)

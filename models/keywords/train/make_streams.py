@@ -369,21 +369,25 @@ def table(manifest, licences):
     return "\n".join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=pathlib.Path, required=True, help="what prepare.py made")
-    parser.add_argument("--sounds", type=pathlib.Path, nargs="+", required=True, help="folders with a source.json, or folders of such")
-    parser.add_argument("--into", type=pathlib.Path, required=True, help="about 2 GB for the hours of the default")
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    found = sources(arguments.sounds)
-    manifest = {half: make_half(arguments.cache, found, half, arguments.into / half, arguments.seed) for half in HALVES}
+def make_streams(cache, folders, into, seed=7):
+    """Makes both halves in the folder `into`; does nothing when they are there."""
+    manifest_path = into / "sources.json"
+    if manifest_path.exists():
+        return
+    found = sources(folders)
+    manifest = {half: make_half(cache, found, half, into / half, seed) for half in HALVES}
     licences = {source.name: source.licence for source in found}
-    (arguments.into / "sources.json").write_text(json.dumps(manifest | {"licences": licences}, indent=2))
     print(table(manifest, licences))
     for half, about in manifest.items():
         print(f"{half}: {about['words']}, hours without commands: {about['hours_without_commands']}")
+    manifest_path.write_text(json.dumps(manifest | {"licences": licences}, indent=2))
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=pathlib.Path, required=True, help="what prepare.py made")
+    parser.add_argument("--sounds", type=pathlib.Path, nargs="*", default=[], help="folders with a source.json, or folders of such")
+    parser.add_argument("--into", type=pathlib.Path, required=True, help="about 2 GB for the hours of the default")
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    make_streams(arguments.cache, arguments.sounds, arguments.into, arguments.seed)

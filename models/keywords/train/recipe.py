@@ -10,9 +10,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, nargs="+", required=True, help="Speech Commands: folders of words, or tars of them")
     parser.add_argument("--own", type=pathlib.Path, nargs="+", default=[], help="recordings of one's own, as record-word makes them")
-    parser.add_argument("--cache", type=pathlib.Path, required=True, help="decoded clips, about 0.7 GB for 20 000 clips")
+    parser.add_argument("--sounds", type=pathlib.Path, nargs="*", default=[], help="sounds without commands, to choose thresholds (sounds.py)")
+    parser.add_argument("--cache", type=pathlib.Path, required=True, help="decoded clips and streams, about 4 GB")
     parser.add_argument("--run", type=pathlib.Path, required=True, help="checkpoints, curves, exports, report.md")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=170)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--into", type=pathlib.Path, default=HERE.parent, help="the bundle's folder")
     parser.add_argument("--parity", type=pathlib.Path, default=HERE.parents[2] / "tests" / "data" / "keywords")
@@ -21,6 +22,7 @@ def main():
     # TensorFlow takes seconds to load: not before the arguments are known to be right.
     import bundle
     import export
+    import make_streams
     import parity
     import prepare
     import synthesise
@@ -33,7 +35,9 @@ def main():
     teacher.teach(arguments.cache)
     train.train(arguments.cache, arguments.run, arguments.epochs, arguments.seed)
     export.export(arguments.cache, arguments.run)
-    bundle.bundle(arguments.cache, arguments.run, arguments.into)
+    streams = arguments.cache / "streams"
+    make_streams.make_streams(arguments.cache, arguments.sounds, streams)
+    bundle.bundle(arguments.cache, streams, arguments.run, arguments.into)
     parity.parity(arguments.into, arguments.parity)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import soundfile
 
 import make_streams
-import measure_streams
+import stream
 from features import RATE_HZ
+from labels import COMMANDS
 from sounds import HALVES, Piece, half_of, holds_command, sentences, sources, spoken_part
 
 SECOND = np.arange(RATE_HZ) / RATE_HZ
@@ -117,16 +118,17 @@ class Sources(unittest.TestCase):
         self.assertEqual((self.folder / "without-commands.csv").read_text(), "start_s,end_s,label\n")
 
 
-class Measures(unittest.TestCase):
-    def test_a_word_counts_if_it_is_reported_until_a_second_after_its_end(self):
-        stream = object.__new__(measure_streams.Measured)
-        stream.words = [(1.0, 1.5, "yes"), (4.0, 4.4, "no"), (8.0, 8.5, "go")]
-        stream.events = lambda _: [(0.9, "yes"), (2.4, "yes"), (5.5, "no"), (8.4, "on")]
-        self.assertEqual(stream.misses(0.5), (2, 3))
+class Judging(unittest.TestCase):
+    def test_a_hit_lies_between_a_words_start_and_a_second_after_its_end(self):
+        spoken = [(1.0, 1.5, "yes"), (4.0, 4.4, "no"), (8.0, 8.5, "go")]
+        tally = stream.judge(spoken, [(0.9, "yes"), (2.4, "yes"), (2.45, "yes"), (5.5, "no"), (8.4, "on")])
+        self.assertEqual(tally["yes"], {"spoken": 1, "hits": 1, "false": 1})
+        self.assertEqual((tally["no"], tally["go"], tally["on"]), ({"spoken": 1, "false": 1}, {"spoken": 1}, {"false": 1}))
 
-    def test_counts_have_their_limits(self):
-        self.assertEqual(measure_streams.poisson_95(0), (0.0, 3.0))
-        np.testing.assert_allclose(measure_streams.poisson_95(5), (1.6235, 11.6683), atol=1e-4)
+    def test_each_word_gets_the_threshold_at_which_all_together_keep_the_rate(self):
+        swept = {(word, limit): (limit, 0.0) for word in COMMANDS for limit in stream.THRESHOLDS}
+        swept |= {("on", limit): (limit, 40.0 if limit < 0.9 else 0.0) for limit in stream.THRESHOLDS}
+        self.assertEqual(stream.choose(swept), dict.fromkeys(COMMANDS, 0.3) | {"on": 0.9})
 
 
 if __name__ == "__main__":
