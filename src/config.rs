@@ -15,7 +15,7 @@ use std::{env, fs, io};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use edit::write_thresholds;
+pub use edit::{editable, write_thresholds};
 pub use measured::{Measured, processor};
 
 use crate::camera::CameraConfig;
@@ -316,10 +316,15 @@ impl Loaded {
 }
 
 /// A value as somebody would write it: 0.99, and not the 0.9900000095367432 that is nearest to it in single precision.
-fn as_written(value: &Value) -> String {
-    match value.as_float() {
-        Some(number) if f64::from(number as f32) == number => format!("{:?}", number as f32),
-        _ => value.to_string(),
+fn as_written(value: &Value) -> Value {
+    match value {
+        Value::Float(number) if f64::from(*number as f32) == *number => {
+            Value::Float((*number as f32).to_string().parse().unwrap_or(*number))
+        }
+        Value::Table(table) => {
+            Value::Table(table.iter().map(|(key, value)| (key.clone(), as_written(value))).collect())
+        }
+        _ => value.clone(),
     }
 }
 
@@ -444,6 +449,8 @@ mod tests {
         let shown = loaded.show().expect("it can be written");
         assert!(shown.contains("threshold = 0.3  ") && shown.contains("# from --threshold"), "{shown}");
         assert!(shown.contains("# from LOOKHEAR_CAMERA_SOURCE"), "{shown}");
+        let table = from_file("[keywords]\nthresholds = { go = 0.84 }\n").expect("it holds").show().expect("as above");
+        assert!(table.contains("thresholds = { go = 0.84 }"), "{table}");
         let error = Layers::empty()
             .environment([variable("LOOKHEAR_OBJECTS_TRESHOLD", "objects.treshold", "0.2")].into_iter())
             .expect_err("a typo");

@@ -19,15 +19,24 @@ const NEW_FILE_MODE: u32 = 0o644;
 /// # Errors
 /// [`ConfigError`]: the file is no configuration, which is left as it is, or cannot be read or written.
 pub fn write_thresholds(file: &Path, thresholds: &BTreeMap<&str, f32>) -> Result<(), ConfigError> {
-    let old = match read_bounded(file) {
+    let old = editable(file)?;
+    let new = with_thresholds(&old, thresholds)
+        .map_err(|reason| ConfigError::Value { place: file.display().to_string(), reason })?;
+    replace(file, &new).map_err(|source| ConfigError::Write { file: file.to_owned(), source })
+}
+
+/// The text of a configuration that may be written into; nothing if there is no such file yet.
+///
+/// # Errors
+/// [`ConfigError`]: it is no configuration, or cannot be read.
+pub fn editable(file: &Path) -> Result<String, ConfigError> {
+    let text = match read_bounded(file) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         Err(source) => return Err(ConfigError::File { file: file.to_owned(), source }),
     };
-    toml::from_str::<Config>(&old).map_err(|error| located(file, &old, &error))?;
-    let new = with_thresholds(&old, thresholds)
-        .map_err(|reason| ConfigError::Value { place: file.display().to_string(), reason })?;
-    replace(file, &new).map_err(|source| ConfigError::Write { file: file.to_owned(), source })
+    toml::from_str::<Config>(&text).map_err(|error| located(file, &text, &error))?;
+    Ok(text)
 }
 
 /// The text of a configuration with these thresholds; else what is wrong with it.

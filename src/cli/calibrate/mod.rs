@@ -31,7 +31,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::config::{Layers, find_data, write_thresholds};
+use crate::config::{Layers, editable, find_data, write_thresholds};
 use crate::findings::Label;
 use crate::flow::{Ledger, Pace, Stage, StageError, Stop, ring};
 use crate::media::SAMPLE_RATE_HZ;
@@ -84,6 +84,8 @@ pub struct Args {
 /// Why the bundle or the microphone cannot be used, which word is unknown, that a recording is too short, or why the
 /// configuration cannot be written.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    // Before two minutes are spent, and not after.
+    args.write.as_deref().map(editable).transpose()?;
     let mut layers = Layers::new(args.config.as_deref())?;
     layers.flag("--microphone", "microphone.source", args.microphone)?;
     layers.flag("--model", "keywords.bundle", args.model)?;
