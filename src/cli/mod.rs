@@ -8,6 +8,7 @@ mod devices;
 mod eval;
 mod features;
 mod init;
+mod intervals;
 mod listen;
 mod model;
 mod progress;

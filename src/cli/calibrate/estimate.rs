@@ -15,10 +15,10 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
+use crate::cli::intervals::{Interval, count_95, share_95};
+
 /// 95 % of a normal distribution lie within so many standard deviations.
 const Z: f64 = 1.96;
-/// The expectation that leaves nothing counted a chance of 5 %: the "rule of three".
-const NOTHING_COUNTED: f64 = 3.0;
 /// Half a step of a score in eight bits: nothing nearer to 0 or 1 is told apart.
 const RESOLUTION: f64 = 1.0 / 512.0;
 /// The share of stretches beyond which a tail is fitted: as few as possible, yet enough to be counted in a minute.
@@ -149,24 +149,18 @@ fn gamma_quantile(shape: f64, deviations: f64) -> f64 {
     shape * cube_root.max(0.0).powi(3)
 }
 
-/// The expectation behind a count of rare things. Nothing counted has no lower limit to guard, so that all 5 % lie above.
+/// The expectation behind a count of rare things.
 pub(super) fn counted(count: usize) -> Estimate {
-    let expected = count as f64;
-    match count {
-        0 => Estimate { expected, low: 0.0, high: NOTHING_COUNTED },
-        _ => Estimate { expected, low: gamma_quantile(expected, -Z), high: gamma_quantile(expected + 1.0, Z) },
-    }
+    let Interval { low, high } = count_95(count);
+    Estimate { expected: count as f64, low, high }
 }
 
-/// The share behind `part` of `whole` things, 0…1: Wilson's score interval; anything if there are none.
+/// The share behind `part` of `whole` things, 0…1; anything if there are none.
 pub(super) fn share(part: usize, whole: usize) -> Estimate {
-    if whole == 0 {
-        return Estimate { expected: 0.5, low: 0.0, high: 1.0 };
+    match share_95(part, whole) {
+        Some(Interval { low, high }) => Estimate { expected: part as f64 / whole as f64, low, high },
+        None => Estimate { expected: 0.5, low: 0.0, high: 1.0 },
     }
-    let (n, expected) = (whole as f64, part as f64 / whole as f64);
-    let centre = (expected + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let reach = Z * (expected * (1.0 - expected) / n + Z * Z / (4.0 * n * n)).sqrt() / (1.0 + Z * Z / n);
-    Estimate { expected, low: (centre - reach).max(0.0), high: (centre + reach).min(1.0) }
 }
 
 /// How one person says the words, as far as the takes tell.
@@ -251,30 +245,6 @@ mod tests {
     use proptest::prelude::*;
 
     const GOAL: Goal = Goal { false_accepts_an_hour: 0.05, misses: 0.05 };
-
-    fn close(found: Estimate, low: f64, high: f64, within: f64) {
-        let fits = |a: f64, b: f64| (a - b).abs() <= within * b.abs();
-        assert!(fits(found.low, low) && fits(found.high, high), "{found:?} instead of {low} … {high}");
-    }
-
-    #[test]
-    fn counts_have_nearly_the_limits_that_scipy_computes() {
-        // chi2.ppf(0.025, 2 * n) / 2 and chi2.ppf(0.975, 2 * n + 2) / 2 of SciPy 1.16.
-        close(counted(1), 0.025317807984289876, 5.571643390938898, 0.6);
-        close(counted(2), 0.24220927854396496, 7.22468766772396, 0.1);
-        close(counted(5), 1.6234863901184207, 11.66833207932267, 0.01);
-        close(counted(37), 26.05141456710603, 50.999626141930825, 0.001);
-        // A minute without any bounds the rate at 180 an hour.
-        assert_eq!(counted(0).times(60.0).high, 180.0);
-    }
-
-    #[test]
-    fn shares_have_the_limits_that_scipy_computes() {
-        // binomtest(k, n).proportion_ci(method="wilson") of SciPy 1.16.
-        close(share(3, 10), 0.10779126740630102, 0.6032218525388546, 1e-4);
-        close(share(97, 100), 0.9154806357094724, 0.9897454759759611, 1e-4);
-        assert_eq!(share(0, 0), Estimate { expected: 0.5, low: 0.0, high: 1.0 });
-    }
 
     /// Peaks of stretches whose log odds fall off exponentially by `scale` from `start` on, as evenly as can be.
     fn peaks(count: usize, start: f64, scale: f64) -> Vec<f32> {

@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use super::intervals::Interval;
 use super::sweep::{Performance, Point};
+use crate::cli::intervals::Interval;
 
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 736.0;

@@ -30,8 +30,8 @@ use serde::Serialize;
 
 use super::clips::Clips;
 use super::confusion::Confusion;
-use super::intervals::{Interval, share_95};
 use super::on_threads::{on_threads, thread_count};
+use crate::cli::intervals::{Interval, share_95};
 use crate::cli::progress;
 use crate::config::find_data;
 use crate::findings::Label;

@@ -4,7 +4,6 @@ mod clips;
 mod confusion;
 mod curve;
 mod detector;
-mod intervals;
 mod judge;
 mod keywords;
 mod on_threads;

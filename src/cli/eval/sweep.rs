@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::confusion::share;
-use super::intervals::{Interval, count_95, share_95};
 use super::judge::{Reported, Script, Tally};
 use super::on_threads::{on_threads, thread_count};
+use crate::cli::intervals::{Interval, count_95, share_95};
 use crate::media::MediaTime;
 use crate::speech::{Decider, DecisionSettings};
 

@@ -7,9 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Heard, Measured, Truth, hours};
-use crate::cli::eval::intervals::{Interval, percentile};
 use crate::cli::eval::judge::Verdict;
 use crate::cli::eval::sweep::{AtRate, Performance, Point, at_rate};
+use crate::cli::intervals::{Interval, percentile};
 use crate::findings::Label;
 
 /// The rates of false accepts an hour at which misses are told.
