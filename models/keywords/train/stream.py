@@ -21,7 +21,8 @@ from labels import COMMANDS, LABELS
 from spotter import Spotter
 
 STEP_MS = 100
-SMOOTHING = 3
+# More tells words from what sounds like one for a moment; each look more costs 50 ms.
+SMOOTHING = 5
 # After an event no other is made for this long, and the word itself must first fall below half its threshold, or be so
 # long ago that nothing of it is under the average any more.
 QUIET_AFTER_EVENT_S = 0.5
@@ -37,7 +38,7 @@ LOOKS_AT_ONCE = 1000
 
 
 def decisions(spotter, path):
-    """Scores of the last second, every 100 ms, averaged over the last three: times of the window's end, [n, 12]."""
+    """Scores of the last second, every 100 ms, averaged over the last few: times of the window's end, [n, 12]."""
     step, scores = STEP_MS * RATE_HZ // 1000, []
     with soundfile.SoundFile(path) as file:
         looks = max(0, 1 + (len(file) - CLIP_SAMPLES) // step)
