@@ -78,7 +78,7 @@ class Events(unittest.TestCase):
         self.assertEqual(self.heard((None, 5), ("yes", 9), (None, 5)), ["yes"])
 
     def test_the_same_word_twice_is_two_events(self):
-        self.assertEqual(self.heard((None, 5), ("yes", 6), (None, 3), ("yes", 6)), ["yes", "yes"])
+        self.assertEqual(self.heard((None, 5), ("yes", 6), (None, 5), ("yes", 6)), ["yes", "yes"])
 
     def test_the_same_word_again_before_the_first_has_left_the_window_is_two_events(self):
         self.assertEqual(self.heard((None, 5), ("yes", 12)), ["yes"])
