@@ -82,7 +82,7 @@ class Events(unittest.TestCase):
 
     def test_the_same_word_again_before_the_first_has_left_the_window_is_two_events(self):
         self.assertEqual(self.heard((None, 5), ("yes", 12)), ["yes"])
-        self.assertEqual(self.heard((None, 5), ("yes", 14)), ["yes", "yes"])
+        self.assertEqual(self.heard((None, 5), ("yes", 16)), ["yes", "yes"])
 
     def test_silence_is_no_event(self):
         self.assertEqual(self.heard((None, 50)), [])
