@@ -108,8 +108,7 @@ impl Scales {
         element(picture, &format!("<rect class='frame' {map}/>"));
         let title = format!("{name}: commands missed and false accepts, over {hours:.1} h without commands");
         text(picture, (LEFT, 24.0), "start", &title);
-        let legend =
-            "line: one threshold for all words, some written beside it · diamond: the bundle's own · bars: 95 %";
+        let legend = "line: all thresholds moved together, some means written beside it · diamond: the bundle's own · bars: 95 %";
         text(picture, (LEFT, 44.0), "start", legend);
         text(picture, ((LEFT + RIGHT) / 2.0, BOTTOM + 48.0), "middle", "false accepts an hour");
         let (x, y) = (20.0, (TOP + BOTTOM) / 2.0);

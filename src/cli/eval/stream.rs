@@ -24,7 +24,8 @@
 //! Rates are given for the hours outside of the words' windows, with the exact limits of a Poisson distribution. None in T
 //! hours only means fewer than 3/T an hour, so that a rate is not claimed below that: 0.1 an hour takes 30 hours.
 //!
-//! The model runs once; then other thresholds, one for all words, are tried on the scores that were kept (`--plot`).
+//! The model runs once; then other thresholds are tried on the scores that were kept (`--plot`): all words' are raised and
+//! lowered together, by the same log odds.
 
 mod report;
 

@@ -74,9 +74,10 @@ impl Performance {
     }
 }
 
-/// How well they are found with one threshold for all words.
+/// How well they are found with other thresholds than the bundle's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Point {
+    /// About what the thresholds lie: each is as far from it, in log odds, as the bundle has it from its own mean.
     pub threshold: f32,
     #[serde(flatten)]
     pub performance: Performance,
@@ -89,14 +90,15 @@ pub(super) fn sweep(
     hours: f64,
 ) -> anyhow::Result<Vec<Point>> {
     let thresholds: Vec<f32> = TRIED.map(|hundredths| f32::from(hundredths) / 100.0).collect();
+    let apart = distances(&settings.thresholds);
     let threads = thread_count(None, thresholds.len());
     on_threads(
         threads,
         &thresholds,
         || Ok(()),
         |(), threshold| {
-            let of_command = |one: &Option<f32>| one.map(|_| *threshold);
-            let thresholds = settings.thresholds.iter().map(of_command).collect();
+            let thresholds =
+                apart.iter().map(|distance| distance.map(|distance| moved(*threshold, distance))).collect();
             let settings = DecisionSettings { thresholds, ..settings.clone() };
             let mut tally = Tally::default();
             for (script, looks) in streams {
@@ -105,6 +107,27 @@ pub(super) fn sweep(
             Ok(Point { threshold: *threshold, performance: Performance::new(&tally, hours) })
         },
     )
+}
+
+/// How far each threshold lies from the mean of all, in log odds.
+fn distances(thresholds: &[Option<f32>]) -> Vec<Option<f64>> {
+    let own: Vec<f64> = thresholds.iter().flatten().map(|threshold| log_odds(*threshold)).collect();
+    let mean = own.iter().sum::<f64>() / own.len().max(1) as f64;
+    thresholds.iter().map(|threshold| threshold.map(|threshold| log_odds(threshold) - mean)).collect()
+}
+
+/// The threshold that lies so far from another in log odds.
+fn moved(threshold: f32, distance: f64) -> f32 {
+    // Where the bundle has one threshold for all words, those that are tried are exactly those that are told.
+    if distance.abs() < 1e-9 {
+        return threshold;
+    }
+    (1.0 / (1.0 + (-log_odds(threshold) - distance).exp())) as f32
+}
+
+fn log_odds(threshold: f32) -> f64 {
+    let threshold = f64::from(threshold).clamp(1e-3, 1.0 - 1e-3);
+    (threshold / (1.0 - threshold)).ln()
 }
 
 /// The miss rate at a rate of false accepts.
@@ -189,6 +212,20 @@ mod tests {
         assert_eq!(at_rate(1.0, &points[..1], 6.0).best, None);
         let silent = Point { threshold: 0.5, performance: Performance::new(&Tally::default(), 6.0) };
         assert_eq!(at_rate(1.0, &[silent], 6.0).best, None);
+    }
+
+    #[test]
+    fn thresholds_move_together_and_keep_their_order() {
+        let own = [None, Some(0.6), Some(0.9)];
+        let apart = distances(&own);
+        // The mean of both in log odds, where nothing moves: odds of 1.5 and of 9.
+        let mean = 13.5f32.sqrt() / (1.0 + 13.5f32.sqrt());
+        let at = |threshold| apart.iter().map(|one| one.map(|one| moved(threshold, one))).collect::<Vec<_>>();
+        for (moved, own) in at(mean).iter().zip(&own) {
+            assert!((moved.unwrap_or(0.0) - own.unwrap_or(0.0)).abs() < 1e-6, "{moved:?} {own:?}");
+        }
+        let [None, Some(low), Some(high)] = at(0.95)[..] else { panic!("two thresholds") };
+        assert!(0.6 < low && low < 0.95 && 0.95 < high && high < 1.0, "{low} {high}");
     }
 
     #[test]

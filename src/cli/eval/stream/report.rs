@@ -209,7 +209,7 @@ pub(super) fn as_text(to: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn at_rates(to: &mut impl Write, report: &Report) -> io::Result<()> {
-    writeln!(to, "\nWith one threshold for all words, the best of {}:", report.sweep.len())?;
+    writeln!(to, "\nWith all thresholds raised or lowered together, the best of {} ways:", report.sweep.len())?;
     for AtRate { false_accepts_an_hour_at_most: rate, needs_hours, best } in &report.at_rates {
         write!(to, "at most {rate:<3} false accepts an hour: ")?;
         let figures = best.as_ref().and_then(|point| {
@@ -222,14 +222,14 @@ fn at_rates(to: &mut impl Write, report: &Report) -> io::Result<()> {
                 let (count, Interval { low, high }) = (performance.false_accepts, of_rate);
                 writeln!(
                     to,
-                    "missed {missed}; threshold {threshold:.2}, {count} false accepts: {low:.2} to {high:.2} an hour"
+                    "missed {missed}; thresholds about {threshold:.2}, {count} false accepts: {low:.2} to {high:.2} an hour"
                 )?;
             }
             None if *needs_hours > report.hours_without_commands => {
                 let length = length(report.hours_without_commands);
                 writeln!(to, "not claimed: needs {needs_hours:.0} h without commands, this is {length}")?;
             }
-            None => writeln!(to, "no threshold keeps it")?,
+            None => writeln!(to, "no thresholds keep it")?,
         }
     }
     Ok(())
