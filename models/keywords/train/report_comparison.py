@@ -88,10 +88,9 @@ def train(cache, path, architecture, feature, augmented, share, epochs, seed):
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     rows = []
     for epoch in range(1, epochs + 1):
-        model.reset_metrics()
-        for batch in clips.batches(feature):
-            training = model.train_on_batch(*batch, return_dict=True)
-        validation = evaluate(model, samples, labels, feature)
+        training = mean_of(model.train_on_batch, clips.batches(feature))
+        parts = np.array_split(np.arange(len(labels)), 1 + len(labels) // 128)
+        validation = mean_of(model.test_on_batch, ((report_models.feature_of(samples[part], feature), labels[part]) for part in parts))
         rows.append({"epoch": epoch, "clips": len(clips), **figures("training", training), **figures("validation", validation)})
         print(path.stem, rows[-1], flush=True)
     # Written at its end, so that a file means a run that is done.
@@ -101,16 +100,19 @@ def train(cache, path, architecture, feature, augmented, share, epochs, seed):
         writer.writerows(rows)
 
 
-def evaluate(model, samples, labels, feature):
-    """Loss and accuracy on all of validation, in parts that fit the memory."""
-    model.reset_metrics()
-    for part in np.array_split(np.arange(len(labels)), 1 + len(labels) // 128):
-        measured = model.test_on_batch(report_models.feature_of(samples[part], feature), labels[part], return_dict=True)
-    return measured
+def mean_of(measure, batches):
+    """Loss and accuracy over all batches, each counted by its clips; a network's own measures are those of one batch."""
+    sums, count = {"loss": 0.0, "accuracy": 0.0}, 0
+    for inputs, labels in batches:
+        measured = measure(inputs, labels, return_dict=True)
+        count += len(labels)
+        for name in sums:
+            sums[name] += float(measured[name]) * len(labels)
+    return {name: value / count for name, value in sums.items()}
 
 
 def figures(of, measured):
-    return {f"{of}_{name}": round(float(value), 4) for name, value in measured.items()}
+    return {f"{of}_{name}": round(value, 4) for name, value in measured.items()}
 
 
 def curves(folder):
