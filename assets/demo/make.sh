@@ -20,11 +20,12 @@ ffmpeg -v error -y -ss "$from_s" -t "$length_s" -i "$original" -an -map_metadata
 ffmpeg -v error -y -ss 4 -i "$here/street.mp4" -frames:v 1 -vf scale=640:480:flags=area -map_metadata -1 \
   -c:v mjpeg -pix_fmt yuvj422p -huffman default -q:v 4 -threads 1 -fflags +bitexact -flags:v +bitexact "$here/street.jpg"
 
-# Two voices by turns: slt (a woman's) and rms (a man's), both made of recordings of the CMU Arctic set.
-voices=(slt rms)
+# Two voices: slt (a woman's) and rms (a man's), both made of recordings of the CMU Arctic set; each word by the one that says it
+# more clearly.
 commands=(yes no up down left right on off stop go)
+voices=(rms rms slt slt slt rms slt rms slt rms)
 for i in "${!commands[@]}"; do
-  flite -voice "${voices[i % 2]}" -t "${commands[i]}" -o "$work/$i.wav"
+  flite -voice "${voices[i]}" -t "${commands[i]}" -o "$work/$i.wav"
 done
 python3 - "$work" "${#commands[@]}" "$length_s" "$here/commands.wav" <<'PY'
 """Lays the words, one each 2.6 s, over the murmur of a quiet room."""

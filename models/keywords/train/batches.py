@@ -25,7 +25,7 @@ MINED_SOURCES = {"words": 0.35, "sequences": 0.35, "sentences": 0.2, "synthetic"
 WORDS_A_SEQUENCE, SEQUENCE_GAP_S = 4, (0.0, 0.3)
 
 
-# A label counts so much less where the teacher hears something else.
+# A recording's label counts so much less where the teacher hears something else. What a synthesiser was told is certain.
 DOUBT_SHARE = 0.4
 
 
@@ -120,18 +120,19 @@ class Batches:
 
     def _recorded(self, word):
         row = self.rng.choice(self.corpus.by_word[word])
-        return self._taught(self.corpus.clips[row], word, self.lessons.clips[row], self.lessons.doubts[row])
+        target = (1.0 - DOUBT_SHARE) * _certain(_label_of(word)) + DOUBT_SHARE * self.lessons.doubts[row]
+        return Example(from_int16(self.corpus.clips[row]), target.astype(np.float32), self.lessons.clips[row])
 
     def _synthetic(self, word):
         row = self.rng.choice(self.corpus.synthetic[word])
-        return self._taught(self.corpus.synthetic_clips[row], word, self.lessons.synthetic[row], self.lessons.synthetic_doubts[row])
-
-    def _taught(self, clip, word, hints, doubts):
-        target = (1.0 - DOUBT_SHARE) * _certain(LABELS[label_index(word)]) + DOUBT_SHARE * doubts
-        return Example(from_int16(clip), target.astype(np.float32), hints)
+        return Example(from_int16(self.corpus.synthetic_clips[row]), _certain(_label_of(word)), self.lessons.synthetic[row])
 
 
 NO_HINTS = np.full(HINTS, np.nan, np.float32)
+
+
+def _label_of(word):
+    return LABELS[label_index(word)]
 
 
 def _certain(label):

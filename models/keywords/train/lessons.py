@@ -16,13 +16,12 @@ def grid(piece):
 
 
 class Lessons:
-    """Hints and doubts by row of the corpus."""
+    """Hints by row of the corpus, and doubts of its recordings."""
 
     def __init__(self, cache, corpus):
         taught = np.load(cache / "teacher.npz")
         self.clips, self.synthetic = taught["clips"].astype(np.float32), taught["synthetic"].astype(np.float32)
-        self.doubts, self.synthetic_doubts = taught["doubts"].astype(np.float32), taught["synthetic_doubts"].astype(np.float32)
-        self.speech = taught["speech"].astype(np.float32)
+        self.doubts, self.speech = taught["doubts"].astype(np.float32), taught["speech"].astype(np.float32)
         counts = [len(grid(piece)) for piece in corpus.spoken.arrays]
         self.counts, self.begins = counts, np.concatenate([[0], np.cumsum(counts)])
 

@@ -13,7 +13,7 @@ def main():
     parser.add_argument("--sounds", type=pathlib.Path, nargs="*", default=[], help="sounds without commands, to choose thresholds (sounds.py)")
     parser.add_argument("--cache", type=pathlib.Path, required=True, help="decoded clips and streams, about 4 GB")
     parser.add_argument("--run", type=pathlib.Path, required=True, help="checkpoints, curves, exports, report.md")
-    parser.add_argument("--epochs", type=int, default=188)
+    parser.add_argument("--epochs", type=int, default=196)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--into", type=pathlib.Path, default=HERE.parent, help="the bundle's folder")
     parser.add_argument("--parity", type=pathlib.Path, default=HERE.parents[2] / "tests" / "data" / "keywords")

@@ -107,8 +107,8 @@ def _doubts(numbers, labels, folds):
 def teach(cache):
     """Fills `teacher.npz` in `cache`; does nothing when it is there.
 
-    `clips`, `synthetic`: hints [rows, 192], not a number for rows outside training; `doubts`, `synthetic_doubts`:
-    scores [rows, 12]; `speech`: hints of running speech, piece after piece, every quarter of a second.
+    `clips`, `synthetic`: hints [rows, 192], not a number for rows outside training; `doubts`: scores [rows, 12] of recorded
+    clips; `speech`: hints of running speech, piece after piece, every quarter of a second.
     """
     path = cache / "teacher.npz"
     if path.exists():
@@ -142,7 +142,6 @@ def teach(cache):
         clips=scattered(hints[: len(rows)], recorded, len(corpus.clips)),
         synthetic=scattered(hints[len(rows) :], spoken_rows, len(corpus.synthetic_clips)),
         doubts=scattered(scores[: len(rows)], recorded, len(corpus.clips)),
-        synthetic_doubts=scattered(scores[len(rows) :], spoken_rows, len(corpus.synthetic_clips)),
         speech=spoken.astype(np.float16),
     )
 

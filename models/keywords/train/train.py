@@ -157,7 +157,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=pathlib.Path, required=True)
     parser.add_argument("--run", type=pathlib.Path, required=True)
-    parser.add_argument("--epochs", type=int, default=188)
+    parser.add_argument("--epochs", type=int, default=196)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     train(arguments.cache, arguments.run, arguments.epochs, arguments.seed)
