@@ -74,7 +74,8 @@ fn words_that_are_heard_well_in_a_quiet_room_keep_thresholds_and_these_are_writt
     assert_eq!(words.len(), 2);
     for (word, label) in words.iter().zip(["yes", "stop"]) {
         assert_eq!((&word["label"], &word["said"], &word["heard"]), (&label.into(), &2.into(), &2.into()), "{word}");
-        assert_eq!(word["peaks"][0], word["peaks"][1], "the same clip twice: {word}");
+        let peak = |take: usize| word["peaks"][take].as_f64().expect("a score");
+        assert!((peak(0) - peak(1)).abs() < 0.02, "the same clip twice, over other noise: {word}");
         assert!(word["misses"]["expected"].as_f64() < word["misses"]["high"].as_f64(), "{word}");
     }
     // Ten seconds without a false accept leave −ln 0.05 in them possible, 1078 an hour.

@@ -117,7 +117,7 @@ fn a_threshold_of_the_sweep_does_what_the_spotter_does_with_it() {
         bundle(folder.path(), threshold);
         let report = json(truths.eval(&[&truth(COMMANDS), ""]).arg("--model").arg(folder.path()));
         let sweep = report["sweep"].as_array().expect("a list");
-        assert_eq!(sweep.len(), 70);
+        assert_eq!(sweep.len(), 156);
         let near = |point: &&Value| (point["threshold"].as_f64().expect("a number") - threshold).abs() < 1e-3;
         let point = sweep.iter().find(near).expect("it was tried");
         for name in ["hits", "misses", "wrong_words", "repeats", "false_accepts", "false_accepts_an_hour"] {

@@ -106,12 +106,10 @@ fn a_spotter_hears_the_word_in_the_clips() {
     let sound = room.path().join("sound.wav");
     recording(&sound, &[Said::Word("left", 0.9, 11_000), Said::Word("left", 0.3, 2_000)]);
     record("left", room.path(), &["--takes", "2", "--microphone", &sound.to_string_lossy()]).success();
-    let mut listen = Command::cargo_bin("lookhear").expect("it is built");
-    let clips: Vec<_> =
-        fs::read_dir(room.path().join("left")).expect("clips").flatten().map(|file| file.path()).collect();
-    let heard = listen.args(["listen", "--json"]).args(&clips).assert().success();
-    let heard = String::from_utf8(heard.get_output().stdout.clone()).expect("text");
-    assert_eq!(heard.lines().filter(|line| line.contains("\"label\":\"left\"")).count(), 2, "{heard}");
+    let mut eval = Command::cargo_bin("lookhear").expect("it is built");
+    let measured = eval.args(["eval", "keywords", "--json", "--data"]).arg(room.path()).assert().success();
+    let measured: serde_json::Value = serde_json::from_slice(&measured.get_output().stdout).expect("JSON");
+    assert_eq!((&measured["clips"], &measured["accuracy"]), (&2.into(), &1.0.into()), "{measured}");
 }
 
 #[test]

@@ -39,8 +39,7 @@ pub struct DecisionSettings {
     pub smoothing: usize,
     /// For each label the average that triggers it; `None` for those that are no command (silence, unknown).
     pub thresholds: Vec<Option<f32>>,
-    /// After this long nothing of the sound under an average is older than the event: the length of the window and of
-    /// the smoothing.
+    /// After this long the newest look sees nothing of the sound before the event: the length of the window.
     pub renewed_after: Duration,
 }
 

@@ -205,8 +205,9 @@ impl Spotter {
         let window_samples = (len / rows - 1) * front_end.step_samples + front_end.window_samples;
         let smoothing = decision.smoothing.clamp(1, MOST_SMOOTHING);
         let duration = |samples: usize| MediaTime::of_count(samples as u64, SAMPLE_RATE_HZ, 1).since_start();
-        // One look more than the average reaches back: a low threshold triggers before the word is quite at its end.
-        let renewed_after = duration(window_samples + look_samples * smoothing);
+        // The newest look then sees nothing from before the event, and without it no average reaches its threshold again. One
+        // look more, as a low threshold triggers before the word is quite at its end.
+        let renewed_after = duration(window_samples + look_samples);
         Ok(Self {
             position: 0,
             hop: Framing::new(HOP_SAMPLES, HOP_SAMPLES),
@@ -375,8 +376,8 @@ impl fmt::Debug for Spotter {
 /// From the middle of a word to the first look that sees it. Of the ten words of `assets/demo/commands.wav`, 0.2 to 0.45 s
 /// long, the middle lay 0.16 to 0.33 s before the decision, 0.28 s in the median, 0.1 s of which is the smoothing's.
 const WORD_BEFORE_LOOK: Duration = Duration::from_millis(180);
-/// A word that ends with the recording lies in the middle of the window half a second later, and the smoothing adds 0.3.
-const SILENCE_AFTER_END: Duration = Duration::from_millis(800);
+/// A word that ends with the recording lies in the middle of the window half a second later, and the smoothing adds 0.5.
+const SILENCE_AFTER_END: Duration = Duration::from_secs(1);
 /// Averages over more looks (10 s) would hear nothing: a bound for hostile bundles.
 const MOST_SMOOTHING: usize = 100;
 

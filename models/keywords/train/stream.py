@@ -24,9 +24,9 @@ STEP_MS = 100
 # More tells words from what sounds like one for a moment; each look more costs 50 ms.
 SMOOTHING = 5
 # After an event no other is made for this long, and the word itself must first fall below half its threshold, or be so
-# long ago that nothing of it is under the average any more.
+# long ago that the newest look sees nothing of it any more.
 QUIET_AFTER_EVENT_S = 0.5
-RENEWED_AFTER_S = CLIP_SAMPLES / RATE_HZ + SMOOTHING * STEP_MS / 1000
+RENEWED_AFTER_S = CLIP_SAMPLES / RATE_HZ + STEP_MS / 1000
 # The right word counts as heard from its start to one second after its end.
 GRACE_S = 1.0
 THRESHOLDS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.84, 0.86, 0.88, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98]

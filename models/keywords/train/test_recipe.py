@@ -81,8 +81,8 @@ class Events(unittest.TestCase):
         self.assertEqual(self.heard((None, 5), ("yes", 6), (None, 5), ("yes", 6)), ["yes", "yes"])
 
     def test_the_same_word_again_before_the_first_has_left_the_window_is_two_events(self):
-        self.assertEqual(self.heard((None, 5), ("yes", 12)), ["yes"])
-        self.assertEqual(self.heard((None, 5), ("yes", 16)), ["yes", "yes"])
+        self.assertEqual(self.heard((None, 5), ("yes", 11)), ["yes"])
+        self.assertEqual(self.heard((None, 5), ("yes", 17)), ["yes", "yes"])
 
     def test_silence_is_no_event(self):
         self.assertEqual(self.heard((None, 50)), [])

@@ -31,7 +31,7 @@ pub(super) fn svg(name: &str, points: &[Point], shipped: &Performance, hours: f6
     let mut last = None;
     for (point, (x, y)) in points.iter().zip(&places) {
         let far = |(last_x, last_y): (f64, f64)| (x - last_x).hypot(y - last_y) >= LABEL_DISTANCE;
-        let is_round = ((point.threshold * 100.0).round() as u32).is_multiple_of(5);
+        let is_round = ((point.threshold * 1000.0).round() as u32).is_multiple_of(50);
         if is_round && last.is_none_or(far) {
             scales.draw_whiskers(&mut picture, "error", &point.performance);
             element(&mut picture, &format!("<circle class='point' cx='{x:.1}' cy='{y:.1}' r='3'/>"));

@@ -9,8 +9,11 @@ use crate::cli::intervals::{Interval, count_95, share_95};
 use crate::media::MediaTime;
 use crate::speech::{Decider, DecisionSettings};
 
-/// The thresholds that are tried, in hundredths.
-const TRIED: std::ops::RangeInclusive<u8> = 30..=99;
+/// The thresholds that are tried, in thousandths: sure models say much above 0.9, so that steps are finer there.
+fn tried() -> impl Iterator<Item = u16> {
+    (300..900).step_by(10).chain(900..=995)
+}
+
 /// A rate is claimed only where none at all would bound it by 95 %: the "rule of three" (see [`count_95`]).
 const HOURS_FOR_ONE_AN_HOUR: f64 = 3.0;
 
@@ -89,7 +92,7 @@ pub(super) fn sweep(
     settings: &DecisionSettings,
     hours: f64,
 ) -> anyhow::Result<Vec<Point>> {
-    let thresholds: Vec<f32> = TRIED.map(|hundredths| f32::from(hundredths) / 100.0).collect();
+    let thresholds: Vec<f32> = tried().map(|thousandths| f32::from(thousandths) / 1000.0).collect();
     let apart = distances(&settings.thresholds);
     let threads = thread_count(None, thresholds.len());
     on_threads(
@@ -184,7 +187,7 @@ mod tests {
         let looks = looks(&yes);
         let script = Script::new(vec![Spoken { start_s: 1.0, end_s: 1.4, label: 1 }]);
         let points = sweep(&[(&script, &looks)], &settings(), 0.5).expect("no failure");
-        assert_eq!(points.len(), 70);
+        assert_eq!(points.len(), 156);
         for Point { threshold, performance } in &points {
             let expected = (usize::from(*threshold > 0.8), usize::from(*threshold <= 0.6));
             assert_eq!((performance.misses, performance.false_accepts), expected, "{threshold}");
