@@ -331,7 +331,7 @@ mod tests {
         let found = keywords(&events);
         assert_eq!(found.len(), 3, "{found:?}");
         for ((time, decided), click) in found.iter().zip([1.5, 2.7, 3.99]) {
-            assert!((decided - time - 0.28).abs() < 1e-9 && (time - click).abs() < 0.3, "{time} {decided} {click}");
+            assert!((decided - time - 0.34).abs() < 1e-9 && (time - click).abs() < 0.3, "{time} {decided} {click}");
         }
         let times: Vec<MediaTime> = events.iter().map(|event| event.time).collect();
         assert!(times.is_sorted(), "{times:?}");

@@ -373,9 +373,9 @@ impl fmt::Debug for Spotter {
     }
 }
 
-/// From the middle of a word to the first look that sees it. Of the ten words of `assets/demo/commands.wav`, 0.2 to 0.45 s
-/// long, the middle lay 0.16 to 0.33 s before the decision, 0.28 s in the median, 0.1 s of which is the smoothing's.
-const WORD_BEFORE_LOOK: Duration = Duration::from_millis(180);
+/// From the middle of a word to the first look that sees it. Of 692 commands in a stream of recordings at 20 dB over noise,
+/// the middle lay 0.44 s before the decision in the median, 0.2 s of which is the smoothing's.
+const WORD_BEFORE_LOOK: Duration = Duration::from_millis(240);
 /// A word that ends with the recording lies in the middle of the window half a second later, and the smoothing adds 0.5.
 const SILENCE_AFTER_END: Duration = Duration::from_secs(1);
 /// Averages over more looks (10 s) would hear nothing: a bound for hostile bundles.
