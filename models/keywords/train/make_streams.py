@@ -374,7 +374,7 @@ def make_streams(cache, folders, into, seed=7):
     manifest_path = into / "sources.json"
     if manifest_path.exists():
         return
-    found = sources(folders)
+    found = sources(folders) if folders else []
     manifest = {half: make_half(cache, found, half, into / half, seed) for half in HALVES}
     licences = {source.name: source.licence for source in found}
     print(table(manifest, licences))
