@@ -1,4 +1,4 @@
-"""Writes the bundle that the program loads: `model.tflite`, `dict.txt`, `tflite_metadata.json`.
+"""Writes the bundle that the program loads: `model.tflite`, `dict.txt`, `tflite_metadata.json`; and the training's curves.
 
 int8 ships unless it costs more than 0.3 points of validation accuracy against float. The thresholds are those that
 `stream.py` finds. What was measured goes to `report.md` in the run folder, from which the model card quotes.
@@ -9,6 +9,7 @@ import json
 import pathlib
 import shutil
 
+import curves
 import evaluate
 import network
 import stream
@@ -56,6 +57,7 @@ def bundle(cache, streams, run, into):
     into.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model, into / "model.tflite")
     shutil.copyfile(run / "curves.csv", into / "curves.csv")
+    curves.draw(into)
     (into / "dict.txt").write_text("\n".join(LABELS) + "\n")
     (into / "tflite_metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
 
