@@ -27,15 +27,15 @@ def mel(hz):
     return 1127.0 * np.log1p(np.asarray(hz, np.float64) / 700.0)
 
 
-def mel_matrix(bands=MEL_BANDS):
+def mel_matrix(bands=MEL_BANDS, low_hz=LOW_HZ, high_hz=HIGH_HZ):
     """Weights [257, bands] from magnitude spectrum to mel bands; the row of 0 Hz is zero."""
     bins = mel(np.arange(FFT_SIZE // 2 + 1) * RATE_HZ / FFT_SIZE)[:, None]
-    edges = np.linspace(mel(LOW_HZ), mel(HIGH_HZ), bands + 2)
+    edges = np.linspace(mel(low_hz), mel(high_hz), bands + 2)
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
     weights = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
     weights = np.maximum(weights, 0.0)
     weights[0] = 0.0
-    return weights.astype(np.float32)
+    return weights
 
 
 def hann():
@@ -44,7 +44,7 @@ def hann():
 
 
 _HANN = hann()
-_mel_matrix_of = functools.cache(mel_matrix)
+_mel_matrix_of = functools.cache(lambda bands: mel_matrix(bands).astype(np.float32))
 
 
 def spectrogram(samples):

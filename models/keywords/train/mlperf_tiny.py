@@ -7,7 +7,7 @@ Banbury et al., "MLPerf Tiny Benchmark", 2021; Apache-2.0: `kws_ref_model.tflite
 import numpy as np
 import scipy.fft
 
-from features import FFT_SIZE, LOG_OFFSET, RATE_HZ, hann, mel
+from features import FFT_SIZE, LOG_OFFSET, hann, mel_matrix
 from labels import LABELS
 from spotter import Spotter
 
@@ -16,21 +16,12 @@ STEP_SAMPLES, BANDS, COEFFICIENTS = 320, 40, 10
 LOW_HZ, HIGH_HZ = 20.0, 4000.0
 
 
-def _bank():
-    bins = mel(np.arange(FFT_SIZE // 2 + 1) * RATE_HZ / FFT_SIZE)[:, None]
-    edges = np.linspace(mel(LOW_HZ), mel(HIGH_HZ), BANDS + 2)
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    weights = np.maximum(0.0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
-    weights[0] = 0.0
-    return weights
-
-
 def features(samples):
     """Samples [n, 16000] in -1…1 to cepstra [n, 49, 10]."""
     loudest = samples.max(-1, keepdims=True)
     scaled = samples / np.where(loudest > 0.0, loudest, 1.0)
     frames = np.lib.stride_tricks.sliding_window_view(scaled, len(hann()), axis=-1)[..., ::STEP_SAMPLES, :]
-    bands = np.log(np.abs(scipy.fft.rfft(frames * hann(), FFT_SIZE)) @ _bank() + LOG_OFFSET)
+    bands = np.log(np.abs(scipy.fft.rfft(frames * hann(), FFT_SIZE)) @ mel_matrix(BANDS, LOW_HZ, HIGH_HZ) + LOG_OFFSET)
     waves = np.cos(np.pi * np.arange(COEFFICIENTS) * (2 * np.arange(BANDS)[:, None] + 1) / (2 * BANDS))
     return np.sqrt(2.0 / BANDS) * bands @ waves
 

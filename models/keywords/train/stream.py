@@ -16,7 +16,7 @@ import pathlib
 import numpy as np
 import soundfile
 
-from features import CLIP_SAMPLES, RATE_HZ, log_mel
+from features import CLIP_FRAMES, CLIP_SAMPLES, RATE_HZ, STEP_SAMPLES, log_mel
 from labels import COMMANDS, LABELS
 from spotter import Spotter
 
@@ -49,7 +49,7 @@ def decisions(spotter, path):
             count = min(LOOKS_AT_ONCE, looks - first)
             file.seek(first * step)
             columns = log_mel(file.read((count - 1) * step + CLIP_SAMPLES, dtype="float32"))
-            windows = np.lib.stride_tricks.sliding_window_view(columns, 98, axis=0)[:: step // 160].swapaxes(1, 2)
+            windows = np.lib.stride_tricks.sliding_window_view(columns, CLIP_FRAMES, axis=0)[:: step // STEP_SAMPLES].swapaxes(1, 2)
             scores.append(spotter.scores(windows))
     scores = np.concatenate([np.zeros((SMOOTHING - 1, len(LABELS))), *scores])
     smoothed = np.mean([scores[delay : len(scores) - SMOOTHING + 1 + delay] for delay in range(SMOOTHING)], axis=0)
