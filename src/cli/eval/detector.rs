@@ -94,14 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         tracing::warn!(results = finder.dropped(), "the model gave results that are no numbers; they were dropped");
     }
     let report = Report::new(&args, &truth, classes, measured);
-    let mut stdout = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut stdout, &report)?;
-        writeln!(stdout)?;
-    } else {
-        as_text(&mut stdout, &report)?;
-    }
-    Ok(())
+    super::print(&report, args.json, as_text)
 }
 
 /// Looks at every photo and compares.

@@ -74,13 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         })?;
     }
     let report = Report::new(&args, &bundle.labels, clips, answers);
-    let mut stdout = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut stdout, &report)?;
-        writeln!(stdout)?;
-    } else {
-        as_text(&mut stdout, &report)?;
-    }
+    super::print(&report, args.json, as_text)?;
     match (report.unreadable.len(), report.clips) {
         (0, _) => Ok(()),
         (_, 0) => bail!("No clip could be read."),

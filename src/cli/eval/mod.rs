@@ -14,7 +14,10 @@ mod stream;
 mod sweep;
 mod truth;
 
+use std::io::{self, StdoutLock, Write};
+
 use clap::Subcommand;
+use serde::Serialize;
 
 /// The arguments of `lookhear eval`.
 #[derive(Debug, clap::Args)]
@@ -43,4 +46,20 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         Command::Keywords(args) => keywords::run(args),
         Command::Stream(args) => stream::run(args),
     }
+}
+
+/// Prints a report: for programs as one JSON object, for people as text.
+fn print<R: Serialize>(
+    report: &R,
+    json: bool,
+    as_text: impl FnOnce(&mut StdoutLock<'static>, &R) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut stdout, report)?;
+        writeln!(stdout)?;
+    } else {
+        as_text(&mut stdout, report)?;
+    }
+    Ok(())
 }

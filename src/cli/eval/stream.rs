@@ -30,7 +30,6 @@
 mod report;
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,14 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         })?;
     }
     let report = Report::new(&args.model, &bundle.labels, &truths, &heard, measured);
-    let mut stdout = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut stdout, &report)?;
-        writeln!(stdout)?;
-    } else {
-        as_text(&mut stdout, &report)?;
-    }
-    Ok(())
+    super::print(&report, args.json, as_text)
 }
 
 /// What is spoken in a sound file.
